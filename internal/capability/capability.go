@@ -121,6 +121,7 @@ type Table struct {
 	OrgColumn string // column with the organization; "" if the table has none
 	UsrColumn string // column with the user; "" if the table has none
 	Reach     Scopes
+	Append    bool // rows may be added from any scope (log entries, outbox), though not read
 	Columns   []Column
 	Unaudited string // why Maintain may write it; "" means only Update
 	Export    string // "organization", "user", "both", or "none: reason"
