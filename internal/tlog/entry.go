@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -130,6 +131,15 @@ func (h *Header) AppendBinary(dst []byte) ([]byte, error) {
 
 // MarshalBinary gives the canonical bytes; each header has exactly one form.
 func (h *Header) MarshalBinary() ([]byte, error) { return h.AppendBinary(nil) }
+
+// Erases reports whether an entry of this kind records that keys were
+// destroyed, so that parts of earlier entries can no longer be opened: its
+// kind ends in ".erased".
+func Erases(kind string) bool { return strings.HasSuffix(kind, ".erased") }
+
+// Prunes reports whether an entry of this kind records that earlier entries
+// were deleted at the end of their term: its kind ends in ".pruned".
+func Prunes(kind string) bool { return strings.HasSuffix(kind, ".pruned") }
 
 // ParseHeader reads what MarshalBinary wrote. It returns ErrHeader for
 // anything else, bytes left over included.
