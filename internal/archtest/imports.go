@@ -1,0 +1,42 @@
+package archtest
+
+// tiers lists the packages from the bottom to the top. A package imports those
+// of lower tiers freely, and of its own tier only by an edge below.
+var tiers = [][]string{
+	{"internal/id", "internal/fault", "internal/caller", "internal/capability", "internal/clock"},
+	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "verify"},
+	{"internal/console", "internal/keyring", "internal/audit", "internal/access", "internal/trust"},
+	{"internal/directory", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register"},
+	{"internal/signin", "internal/provider", "internal/federation", "internal/scim"},
+	{"internal/app"},
+	{"internal/demo", "internal/scenario", "internal/archtest"},
+	{"cmd/rempart"},
+}
+
+// edges lists the imports inside one tier, each with its reason.
+var edges = map[[2]string]string{
+	{"internal/caller", "internal/id"}:             "a caller is named by identifiers",
+	{"internal/store/storetest", "internal/store"}: "it opens what store is",
+	{"verify", "internal/tlog"}:                    "the verifier checks the log's own formats",
+	{"internal/web", "internal/i18n"}:              "problems are in the reader's language",
+	{"internal/web", "internal/store"}:             "answers to repeated requests are kept in a table",
+	{"internal/job", "internal/store"}:             "leases are rows",
+	{"internal/mail", "internal/store"}:            "the outbox is a table",
+	{"internal/mail", "internal/i18n"}:             "messages are in the reader's language",
+	{"internal/audit", "internal/keyring"}:         "entries are sealed",
+	{"internal/audit", "internal/console"}:         "it renders the page of the log",
+	{"internal/access", "internal/audit"}:          "assignments are changes",
+	{"internal/access", "internal/keyring"}:        "names of roles are sealed",
+	{"internal/access", "internal/console"}:        "it renders the page of roles",
+	{"internal/trust", "internal/audit"}:           "results are entries",
+	{"internal/trust", "internal/keyring"}:         "results are signed",
+	{"internal/trust", "internal/console"}:         "it renders the trust page",
+	{"internal/keyring", "internal/console"}:       "it renders the page of keys",
+	{"internal/trust", "internal/access"}:          "who may run a control",
+	{"internal/directory", "internal/policy"}:      "membership answers to the rules",
+	{"internal/credential", "internal/policy"}:     "rules on authenticators",
+	{"internal/session", "internal/policy"}:        "rules on entry",
+	{"internal/apikey", "internal/directory"}:      "a key belongs to an organization",
+	{"internal/provider", "internal/signin"}:       "a grant begins with a sign-in",
+	{"internal/federation", "internal/signin"}:     "an upstream sign-in is one step of ours",
+}

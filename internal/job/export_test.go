@@ -1,0 +1,4 @@
+package job
+
+// TakeLease is the lease alone, without the work.
+var TakeLease = (*Runner).lease
