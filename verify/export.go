@@ -56,8 +56,10 @@ type batch struct {
 	err     error // why reading ended after these lines
 }
 
-// eachRecord reads the lines that are left and gives them to fn in order, read
-// and hashed by several workers. It returns the error that ended reading;
+// eachRecord reads the lines that are left and gives them to fn in order,
+// decoded and hashed by as many workers as there are cores: leaves are
+// independent of each other, and ten million of them are worth it. No goroutine
+// outlives the call. It returns the error that ended reading;
 // io.EOF is none. A last line without newline is an error.
 func eachRecord(r *bufio.Reader, origin string, fn func(*record)) error {
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)

@@ -83,7 +83,8 @@ type decoder struct {
 	header []byte
 	epoch  []byte
 	bytes  []byte // ciphertexts and keys
-	plain  []byte
+	plain  []byte // opened contents
+	text   []byte // contents as written
 	data   []byte
 	h      tlog.Header
 	parts  []part
@@ -120,8 +121,9 @@ const (
 // line reads one line of an export.
 func (d *decoder) line(b []byte, out *record) {
 	*out = record{}
-	s := scan{b: b}
+	s := scan{b: b, buf: d.text[:0]}
 	d.leaf(&s, out)
+	d.text = s.buf
 	if !s.end() || out.broken {
 		*out = record{broken: true}
 	}

@@ -24,6 +24,7 @@ type scan struct {
 	b   []byte
 	i   int
 	bad bool
+	buf []byte // where text puts strings that had escapes, one after the other
 }
 
 func (s *scan) fail() { s.bad = true; s.i = len(s.b) }
@@ -74,7 +75,7 @@ func (s *scan) object(names []string, member func(i int)) (seen uint) {
 		return 0
 	}
 	for !s.bad {
-		key := s.plain()
+		key := s.quoted()
 		at := -1
 		for i, n := range names {
 			if string(key) == n {
@@ -119,23 +120,29 @@ func (s *scan) array(limit int, element func()) {
 // plain reads a string without escapes and gives its bytes in place. Names,
 // base64 and hexadecimal need no escape, and so have one form.
 func (s *scan) plain() []byte {
-	s.want('"')
-	if s.bad {
-		return nil
-	}
-	rest := s.b[s.i:]
-	n := bytes.IndexByte(rest, '"')
-	if n < 0 {
-		s.fail()
-		return nil
-	}
-	out := rest[:n]
+	out := s.quoted()
 	for _, c := range out {
 		if c < 0x20 || c == '\\' {
 			s.fail()
 			return nil
 		}
 	}
+	return out
+}
+
+// quoted reads what stands between two quotation marks, for callers that
+// accept only an alphabet without backslash and control characters.
+func (s *scan) quoted() []byte {
+	s.want('"')
+	if s.bad {
+		return nil
+	}
+	n := bytes.IndexByte(s.b[s.i:], '"')
+	if n < 0 {
+		s.fail()
+		return nil
+	}
+	out := s.b[s.i : s.i+n]
 	s.i += n + 1
 	return out
 }
@@ -159,24 +166,30 @@ func (s *scan) text() []byte {
 		}
 		return out
 	}
-	out := append([]byte(nil), s.b[start:s.i]...)
+	base := len(s.buf)
+	out := append(s.buf, s.b[start:s.i]...)
 	for s.i < len(s.b) {
 		c := s.b[s.i]
 		s.i++
 		switch {
 		case c == '"':
-			if !utf8.Valid(out) {
+			if !utf8.Valid(out[base:]) {
 				s.fail()
 				return nil
 			}
-			return out
+			s.buf = out
+			return out[base:len(out):len(out)]
 		case c < 0x20:
 			s.fail()
 			return nil
-		case c != '\\':
-			out = append(out, c)
-		default:
+		case c == '\\':
 			out = s.escape(out)
+		default:
+			from := s.i - 1
+			for s.i < len(s.b) && s.b[s.i] != '"' && s.b[s.i] != '\\' && s.b[s.i] >= 0x20 {
+				s.i++
+			}
+			out = append(out, s.b[from:s.i]...)
 		}
 	}
 	s.fail()
@@ -258,12 +271,10 @@ func (s *scan) integer() int64 {
 
 // base64 appends the decoded bytes of a standard base64 string to dst.
 func (s *scan) base64(dst []byte) []byte {
-	src := s.plain()
-	if s.bad {
-		return dst
-	}
+	src := s.quoted()
 	out, err := strict64.AppendDecode(dst, src)
-	if err != nil {
+	// encoding/base64 passes over line breaks; their absence shows in the length.
+	if s.bad || err != nil || strict64.EncodedLen(len(out)-len(dst)) != len(src) {
 		s.fail()
 		return dst
 	}
@@ -273,7 +284,7 @@ func (s *scan) base64(dst []byte) []byte {
 // hash reads base64 of exactly 32 bytes.
 func (s *scan) hash() (h tlog.Hash) {
 	var buf [64]byte
-	src := s.plain()
+	src := s.quoted()
 	if s.bad || len(src) != 44 {
 		s.fail()
 		return h
