@@ -49,7 +49,7 @@ var severities = map[Rule]Severity{
 type Finding struct {
 	Rule     Rule     `json:"rule"`
 	Severity Severity `json:"severity"`
-	Words    string   `json:"words,omitempty"` // as found, in lower case; never longer than the sentence
+	Words    string   `json:"words,omitempty"` // as found, in lower case
 }
 
 // Context is what the linter must know beside the sentence.
