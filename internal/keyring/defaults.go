@@ -1,0 +1,30 @@
+package keyring
+
+import "time"
+
+// Limits and periods of the keyring.
+const (
+	// block is how many uses of a key a node reserves at a time, newVersionAt
+	// when a new version is made, hardLimit when the old one refuses: random
+	// nonces of 96 bits allow 2^32 (NIST SP 800-38D section 8.3).
+	block        = 1 << 20
+	newVersionAt = 1 << 31
+	hardLimit    = 1<<32 - block
+
+	// smallChange is how many uses a key allows from one load without a
+	// reservation, so that a key of few uses costs no write; lowWater is when
+	// Ready reserves a block. Unreserved uses are counted by a job and at
+	// eviction; a crash loses at most smallChange of one key, and the distance
+	// from newVersionAt to hardLimit covers half a million crashes.
+	smallChange = 1 << 12
+	lowWater    = smallChange / 2
+
+	defaultCached = 16_384
+	defaultTerm   = 24 * time.Hour
+	minTerm       = time.Hour
+	maxTerm       = 35 * 24 * time.Hour
+
+	// Periods of rotation, by class.
+	kekPeriod  = 90 * 24 * time.Hour
+	dataPeriod = 365 * 24 * time.Hour
+)
