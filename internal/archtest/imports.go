@@ -9,7 +9,7 @@ var tiers = [][]string{
 	{"internal/directory", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register"},
 	{"internal/signin", "internal/provider", "internal/federation", "internal/scim"},
 	{"internal/app"},
-	{"internal/demo", "internal/scenario", "internal/archtest"},
+	{"internal/demo", "internal/scenario", "internal/scenario/webdriver", "internal/archtest"},
 	{"cmd/rempart"},
 }
 

@@ -18,16 +18,15 @@ import (
 )
 
 var (
-	q        = store.NewSet("things")
-	add      = q.Add("add", `INSERT INTO things_items (org_id, id, user_id, n, ok) VALUES ($org, $1, $2, $3, $4)`)
-	list     = q.Add("list", `SELECT id, n, ok FROM things_items WHERE org_id = $org ORDER BY id`)
-	mine     = q.Add("mine", `SELECT id, n, ok FROM things_items WHERE user_id = $user ORDER BY id`)
-	any1     = q.Add("any", `SELECT id, n, ok FROM things_items WHERE id = $1`, store.ForLookup)
-	all      = q.Add("all", `SELECT id, n, ok FROM things_items ORDER BY id`, store.ForSystem)
-	use      = q.Add("use", `UPDATE things_items SET ok = FALSE WHERE org_id = $org AND id = $1 AND ok RETURNING n`)
-	note     = q.Add("note", `INSERT INTO things_notes (text) VALUES ($1)`, store.ForSystem)
-	noteOrg  = q.Add("journal", `INSERT INTO things_journal (id, text) VALUES ($1, $2)`, store.ForSystem)
-	journals = q.Add("journals", `SELECT text FROM things_journal ORDER BY id`, store.ForSystem)
+	q       = store.NewSet("things")
+	add     = q.Add("add", `INSERT INTO things_items (org_id, id, user_id, n, ok) VALUES ($org, $1, $2, $3, $4)`)
+	list    = q.Add("list", `SELECT id, n, ok FROM things_items WHERE org_id = $org ORDER BY id`)
+	mine    = q.Add("mine", `SELECT id, n, ok FROM things_items WHERE user_id = $user ORDER BY id`)
+	any1    = q.Add("any", `SELECT id, n, ok FROM things_items WHERE id = $1`, store.ForLookup)
+	all     = q.Add("all", `SELECT id, n, ok FROM things_items ORDER BY id`, store.ForSystem)
+	use     = q.Add("use", `UPDATE things_items SET ok = FALSE WHERE org_id = $org AND id = $1 AND ok RETURNING n`)
+	note    = q.Add("note", `INSERT INTO things_notes (text) VALUES ($1)`, store.ForSystem)
+	noteOrg = q.Add("journal", `INSERT INTO things_journal (id, text) VALUES ($1, $2)`, store.ForSystem)
 )
 
 var manifest = capability.Manifest{
