@@ -170,6 +170,13 @@ func (attributeKind) Prefix() string { return "atr" }
 // Attribute names a custom attribute's declaration: "atr_…".
 type Attribute = ID[attributeKind]
 
+type addressKind struct{}
+
+func (addressKind) Prefix() string { return "adr" }
+
+// Address names an e-mail address of a user: "adr_…".
+type Address = ID[addressKind]
+
 type jobKind struct{}
 
 func (jobKind) Prefix() string { return "job" }
@@ -326,3 +333,9 @@ func NewJob(now time.Time) Job { return New[jobKind](now) }
 
 // ParseJob reads the text form of a Job; the error is ErrMalformed.
 func ParseJob(s string) (Job, error) { return Parse[jobKind](s) }
+
+// NewAddress makes a new Address.
+func NewAddress(now time.Time) Address { return New[addressKind](now) }
+
+// ParseAddress reads the text form of an Address; the error is ErrMalformed.
+func ParseAddress(s string) (Address, error) { return Parse[addressKind](s) }

@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // DefaultFloor is the floor of an installation whose staff have set none. The
 // lengths are those of NIST SP 800-63B-4 section 3.1.1.2: 15 characters for a
 // password that is the only authenticator, 8 with a second factor.
@@ -23,4 +25,6 @@ const (
 	previewNames    = 20      // people named in an effect
 	previewMembers  = 100_000 // members whose second factor a preview looks up
 	maxRememberedOf = 4096    // organizations whose rules a node keeps in memory
+
+	floorAge = time.Second // for which a node uses the floor it has read
 )
