@@ -1,4 +1,4 @@
-package register
+package catalogue
 
 import (
 	"errors"
@@ -84,7 +84,7 @@ var settingKey = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 func LoadProfiles(c *Catalogue) (map[string]*Profile, error) {
 	root, err := fs.Sub(files, "profiles")
 	if err != nil {
-		return nil, fmt.Errorf("register: open profiles: %w", err)
+		return nil, fmt.Errorf("catalogue: open profiles: %w", err)
 	}
 	return loadProfiles(root, c)
 }
@@ -98,10 +98,10 @@ func loadProfiles(root fs.FS, c *Catalogue) (map[string]*Profile, error) {
 			return nil, err
 		}
 		if p.Name != name {
-			faults = append(faults, fmt.Errorf("register: profile %s calls itself %q", name, p.Name))
+			faults = append(faults, fmt.Errorf("catalogue: profile %s calls itself %q", name, p.Name))
 		}
 		for _, err := range p.validate(profileSources[name]) {
-			faults = append(faults, fmt.Errorf("register: profile %s: %w", name, err))
+			faults = append(faults, fmt.Errorf("catalogue: profile %s: %w", name, err))
 		}
 		profiles[name] = p
 	}

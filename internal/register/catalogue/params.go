@@ -1,4 +1,4 @@
-package register
+package catalogue
 
 import (
 	"encoding/json"
@@ -58,7 +58,7 @@ func (v *Value) UnmarshalJSON(raw []byte) error {
 	}
 	var n int64
 	if err := json.Unmarshal(raw, &n); err != nil {
-		return errors.New("register: a value is a string, a whole number or an array of strings")
+		return errors.New("catalogue: a value is a string, a whole number or an array of strings")
 	}
 	*v = Value{strconv.FormatInt(n, 10)}
 	return nil
@@ -76,7 +76,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 type Params map[string]Value
 
 // ErrParam is wrapped by every error about a parameter or its value.
-var ErrParam = errors.New("register: parameter")
+var ErrParam = errors.New("catalogue: parameter")
 
 // terms are names that differ between languages: language, then key.
 type terms map[string]map[string]string
@@ -117,7 +117,7 @@ func (s Statement) Template(lang string) string { return s.texts[lang] }
 func (s Statement) Text(lang string, params Params) (string, error) {
 	template, ok := s.texts[lang]
 	if !ok {
-		return "", fmt.Errorf("register: %s has no text in %q", s.ID, lang)
+		return "", fmt.Errorf("catalogue: %s has no text in %q", s.ID, lang)
 	}
 	if err := s.Check(params); err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-package register
+package catalogue
 
 // wordList holds the words of one language that the linter looks for. A word
 // that ends in * stands for every word that begins so. Apostrophes and hyphens

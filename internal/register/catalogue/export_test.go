@@ -1,4 +1,4 @@
-package register
+package catalogue
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package register
+package catalogue
 
 import (
 	"bytes"
@@ -37,7 +37,7 @@ var (
 func Load() (*Catalogue, error) {
 	root, err := fs.Sub(files, "statements")
 	if err != nil {
-		return nil, fmt.Errorf("register: open statements: %w", err)
+		return nil, fmt.Errorf("catalogue: open statements: %w", err)
 	}
 	return load(root)
 }
@@ -85,7 +85,7 @@ func load(root fs.FS) (*Catalogue, error) {
 func read(root fs.FS, name string, into any) error {
 	raw, err := fs.ReadFile(root, name)
 	if err != nil {
-		return fmt.Errorf("register: read %s: %w", name, err)
+		return fmt.Errorf("catalogue: read %s: %w", name, err)
 	}
 	if flat, ok := into.(*map[string]string); ok {
 		return readFlat(raw, name, *flat)
@@ -93,10 +93,10 @@ func read(root fs.FS, name string, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("register: decode %s: %w", name, err)
+		return fmt.Errorf("catalogue: decode %s: %w", name, err)
 	}
 	if d.More() {
-		return fmt.Errorf("register: %s holds more than one value", name)
+		return fmt.Errorf("catalogue: %s holds more than one value", name)
 	}
 	return nil
 }
@@ -106,23 +106,23 @@ func read(root fs.FS, name string, into any) error {
 func readFlat(raw []byte, name string, into map[string]string) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return fmt.Errorf("register: %s is no object", name)
+		return fmt.Errorf("catalogue: %s is no object", name)
 	}
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return fmt.Errorf("register: decode %s: %w", name, err)
+			return fmt.Errorf("catalogue: decode %s: %w", name, err)
 		}
 		value, err := d.Token()
 		if err != nil {
-			return fmt.Errorf("register: decode %s: %w", name, err)
+			return fmt.Errorf("catalogue: decode %s: %w", name, err)
 		}
 		text, ok := value.(string)
 		if !ok || strings.TrimSpace(text) == "" {
-			return fmt.Errorf("register: %s: %v has no text", name, key)
+			return fmt.Errorf("catalogue: %s: %v has no text", name, key)
 		}
 		if _, double := into[key.(string)]; double {
-			return fmt.Errorf("register: %s: %v stands twice", name, key)
+			return fmt.Errorf("catalogue: %s: %v stands twice", name, key)
 		}
 		into[key.(string)] = text
 	}
@@ -132,7 +132,7 @@ func readFlat(raw []byte, name string, into map[string]string) error {
 // validate checks everything that the rest of the product relies on.
 func (c *Catalogue) validate(texts map[string]map[string]string) error {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("register: "+format, args...)) }
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("catalogue: "+format, args...)) }
 
 	letters := map[string]bool{}
 	for _, s := range c.sections {

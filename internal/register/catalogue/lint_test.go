@@ -1,4 +1,4 @@
-package register_test
+package catalogue_test
 
 import (
 	"strings"
@@ -8,20 +8,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rempart/rempart/internal/i18n"
-	"github.com/rempart/rempart/internal/register"
+	"github.com/rempart/rempart/internal/register/catalogue"
 )
 
 func TestLint(t *testing.T) {
-	year := register.Period{Count: 1, Unit: register.Year}
+	year := catalogue.Period{Count: 1, Unit: catalogue.Year}
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-	late := register.Context{Now: now, Period: year}
-	proven := register.Context{Class: register.Proven}
-	external := register.Context{Class: register.External}
-	observed := register.Context{Class: register.Observed}
+	late := catalogue.Context{Now: now, Period: year}
+	proven := catalogue.Context{Class: catalogue.Proven}
+	external := catalogue.Context{Class: catalogue.External}
+	observed := catalogue.Context{Class: catalogue.Observed}
 
 	cases := []struct {
 		name, lang, sentence string
-		context              register.Context
+		context              catalogue.Context
 		want                 string // rules and words
 	}{
 		{"a plain sentence passes", "en", "Passwords have at least 15 characters.", observed, ""},
@@ -90,13 +90,13 @@ func TestLint(t *testing.T) {
 		{"passwords called hashed", "en", "Passwords are hashed, and the hashes are encrypted.", observed, ""},
 		{"digits are no encryption in French", "fr", "Les mots de passe contiennent des chiffres.", observed, ""},
 
-		{"a supplier's word without a file", "en", "The data center has a fire alarm.", register.Context{Supplier: true}, "no_file: "},
-		{"a supplier's word with its file", "en", "The data center has a fire alarm.", register.Context{Supplier: true, File: true}, ""},
+		{"a supplier's word without a file", "en", "The data center has a fire alarm.", catalogue.Context{Supplier: true}, "no_file: "},
+		{"a supplier's word with its file", "en", "The data center has a fire alarm.", catalogue.Context{Supplier: true, File: true}, ""},
 
 		{"a negative sentence without expected value", "en", "A second factor is not offered.", observed, "no_expectation: not offered"},
 		{"a negative sentence without expected value", "fr", "Un second facteur n’est pas proposé.", observed, "no_expectation: n est pas proposé"},
 		{"a negative sentence without expected value", "nl", "Het bedrijf heeft geen certificaat.", observed, "no_expectation: bedrijf heeft geen"},
-		{"a negative sentence with expected value", "fr", "Un second facteur n’est pas proposé.", register.Context{Expected: true}, ""},
+		{"a negative sentence with expected value", "fr", "Un second facteur n’est pas proposé.", catalogue.Context{Expected: true}, ""},
 
 		{"words do not join across a parameter", "en", "The last {name} audit.", observed, ""},
 		{"a language without words", "de", "Immer und regelmäßig, etc. bis 5.", observed, "bare_number: 5"},
@@ -105,7 +105,7 @@ func TestLint(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.lang+" "+c.name, func(t *testing.T) {
 			var got []string
-			for _, f := range register.Lint(c.lang, c.sentence, c.context) {
+			for _, f := range catalogue.Lint(c.lang, c.sentence, c.context) {
 				got = append(got, string(f.Rule)+": "+f.Words)
 				if f.Severity == "" {
 					t.Errorf("%s has no severity", f.Rule)
@@ -119,10 +119,10 @@ func TestLint(t *testing.T) {
 }
 
 func TestOnlyWarningsLeaveASentenceFitToPublish(t *testing.T) {
-	if register.Refused(register.Lint("en", "Servers run Debian.", register.Context{})) {
+	if catalogue.Refused(catalogue.Lint("en", "Servers run Debian.", catalogue.Context{})) {
 		t.Error("a warning refuses")
 	}
-	if !register.Refused(register.Lint("en", "Servers are updated regularly.", register.Context{})) {
+	if !catalogue.Refused(catalogue.Lint("en", "Servers are updated regularly.", catalogue.Context{})) {
 		t.Error("vagueness does not refuse")
 	}
 }
@@ -141,7 +141,7 @@ func TestLanguagesThatDifferAreFound(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if found := register.LintParity(c.texts); len(found) != c.want {
+			if found := catalogue.LintParity(c.texts); len(found) != c.want {
 				t.Errorf("got %v, want %d findings", found, c.want)
 			}
 		})
@@ -149,7 +149,7 @@ func TestLanguagesThatDifferAreFound(t *testing.T) {
 }
 
 func TestOurOwnSentencesPassTheLinter(t *testing.T) {
-	for _, s := range catalogue(t).Statements() {
+	for _, s := range loaded(t).Statements() {
 		for _, lang := range i18n.Languages {
 			for _, f := range s.Lint(lang) {
 				t.Errorf("%s %s: %s %q in %q", s.ID, lang, f.Rule, f.Words, s.Template(lang))
@@ -160,8 +160,8 @@ func TestOurOwnSentencesPassTheLinter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range register.Lint(lang, text, s.LintContext()) {
-				if s.LintExempt[f.Rule] == "" && f.Rule != register.Undated {
+			for _, f := range catalogue.Lint(lang, text, s.LintContext()) {
+				if s.LintExempt[f.Rule] == "" && f.Rule != catalogue.Undated {
 					t.Errorf("%s %s: %s %q in %q", s.ID, lang, f.Rule, f.Words, text)
 				}
 			}
@@ -170,11 +170,11 @@ func TestOurOwnSentencesPassTheLinter(t *testing.T) {
 }
 
 func TestAnExemptionIsNeeded(t *testing.T) {
-	for _, s := range catalogue(t).Statements() {
+	for _, s := range loaded(t).Statements() {
 		for rule := range s.LintExempt {
 			needed := false
 			for _, lang := range i18n.Languages {
-				for _, f := range register.Lint(lang, s.Template(lang), s.LintContext()) {
+				for _, f := range catalogue.Lint(lang, s.Template(lang), s.LintContext()) {
 					needed = needed || f.Rule == rule
 				}
 			}
@@ -193,9 +193,9 @@ func TestSentencesOfProfilesAreFitToPublish(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, f := range register.Lint(lang, text, l.Statement.LintContext()) {
-					undatedPlan := l.Row == "I17" && f.Rule == register.Undated // the source gives no date
-					if f.Severity == register.Refuse && l.Statement.LintExempt[f.Rule] == "" && !undatedPlan {
+				for _, f := range catalogue.Lint(lang, text, l.Statement.LintContext()) {
+					undatedPlan := l.Row == "I17" && f.Rule == catalogue.Undated // the source gives no date
+					if f.Severity == catalogue.Refuse && l.Statement.LintExempt[f.Rule] == "" && !undatedPlan {
 						t.Errorf("%s %s %s: %s %q in %q", name, l.Row, lang, f.Rule, f.Words, text)
 					}
 				}
@@ -211,8 +211,8 @@ func FuzzLint(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, lang, sentence string) {
-		c := register.Context{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Period: register.Period{Count: 1, Unit: register.Day}}
-		first := register.Lint(lang, sentence, c)
+		c := catalogue.Context{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Period: catalogue.Period{Count: 1, Unit: catalogue.Day}}
+		first := catalogue.Lint(lang, sentence, c)
 		for i, finding := range first {
 			for _, other := range first[:i] {
 				if finding == other {
@@ -220,9 +220,9 @@ func FuzzLint(f *testing.F) {
 				}
 			}
 		}
-		if diff := cmp.Diff(first, register.Lint(lang, sentence, c)); diff != "" {
+		if diff := cmp.Diff(first, catalogue.Lint(lang, sentence, c)); diff != "" {
 			t.Errorf("a second run differs: %s", diff)
 		}
-		register.LintParity(map[string]string{"en": sentence, "fr": sentence, "nl": sentence})
+		catalogue.LintParity(map[string]string{"en": sentence, "fr": sentence, "nl": sentence})
 	})
 }

@@ -1,4 +1,4 @@
-package register_test
+package catalogue_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rempart/rempart/internal/i18n"
-	"github.com/rempart/rempart/internal/register"
+	"github.com/rempart/rempart/internal/register/catalogue"
 )
 
 // index gives, for each sentence of the source pages, its statement. It was
@@ -19,18 +19,18 @@ import (
 //go:embed testdata/index.txt
 var index string
 
-func catalogue(t testing.TB) *register.Catalogue {
+func loaded(t testing.TB) *catalogue.Catalogue {
 	t.Helper()
-	c, err := register.Load()
+	c, err := catalogue.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func find(t testing.TB, id string) register.Statement {
+func find(t testing.TB, id string) catalogue.Statement {
 	t.Helper()
-	s, ok := catalogue(t).Find(id)
+	s, ok := loaded(t).Find(id)
 	if !ok {
 		t.Fatalf("no statement %s", id)
 	}
@@ -38,7 +38,7 @@ func find(t testing.TB, id string) register.Statement {
 }
 
 func TestEverySourceSentenceLeadsToTheStatementOfTheIndex(t *testing.T) {
-	c := catalogue(t)
+	c := loaded(t)
 	lines := strings.Split(strings.TrimSpace(index), "\n")
 	if len(lines) != 275 {
 		t.Fatalf("index has %d lines", len(lines))
@@ -59,8 +59,8 @@ func TestEverySourceSentenceLeadsToTheStatementOfTheIndex(t *testing.T) {
 }
 
 func TestTheRegisterHasItsCounts(t *testing.T) {
-	kinds, classes, merged := map[register.Kind]int{}, map[register.Class]int{}, 0
-	statements := catalogue(t).Statements()
+	kinds, classes, merged := map[catalogue.Kind]int{}, map[catalogue.Class]int{}, 0
+	statements := loaded(t).Statements()
 	for _, s := range statements {
 		kinds[s.Kind]++
 		classes[s.Class]++
@@ -71,12 +71,12 @@ func TestTheRegisterHasItsCounts(t *testing.T) {
 	if len(statements) != 192 || merged != 49 {
 		t.Errorf("%d statements, %d of them merged; want 192 and 49", len(statements), merged)
 	}
-	if diff := cmp.Diff(map[register.Kind]int{register.Product: 93, register.Operation: 53, register.Organizational: 46}, kinds); diff != "" {
+	if diff := cmp.Diff(map[catalogue.Kind]int{catalogue.Product: 93, catalogue.Operation: 53, catalogue.Organizational: 46}, kinds); diff != "" {
 		t.Error(diff)
 	}
 	// The strongest of the classes that the control of each row can give,
 	// where observed and recorded outrank external.
-	want := map[register.Class]int{register.Proven: 84, register.Observed: 51, register.Recorded: 27, register.External: 9, register.Attested: 21}
+	want := map[catalogue.Class]int{catalogue.Proven: 84, catalogue.Observed: 51, catalogue.Recorded: 27, catalogue.External: 9, catalogue.Attested: 21}
 	if diff := cmp.Diff(want, classes); diff != "" {
 		t.Error(diff)
 	}
@@ -84,7 +84,7 @@ func TestTheRegisterHasItsCounts(t *testing.T) {
 
 func TestNegativeStatementsHaveTheValueThatAControlMustRead(t *testing.T) {
 	got := map[string]string{}
-	for _, s := range catalogue(t).Statements() {
+	for _, s := range loaded(t).Statements() {
 		if s.Negative {
 			got[s.ID] = s.Expected
 		}
@@ -98,7 +98,7 @@ func TestNegativeStatementsHaveTheValueThatAControlMustRead(t *testing.T) {
 // Conflict K15: a sentence of the page with three versions that not all of them
 // carry.
 func TestConflictK15MarksWhatNotEveryVersionCarries(t *testing.T) {
-	for _, s := range catalogue(t).Statements() {
+	for _, s := range loaded(t).Statements() {
 		versions := map[string]bool{}
 		for _, source := range s.Sources {
 			if strings.HasPrefix(source, "DAS-") {
@@ -113,7 +113,7 @@ func TestConflictK15MarksWhatNotEveryVersionCarries(t *testing.T) {
 }
 
 func TestEveryConflictOfTheSourcesIsCitedWithANoteInEachLanguage(t *testing.T) {
-	c := catalogue(t)
+	c := loaded(t)
 	cited := map[string]bool{}
 	for _, s := range c.Statements() {
 		for _, k := range s.Conflicts {
@@ -134,7 +134,7 @@ func TestEveryConflictOfTheSourcesIsCitedWithANoteInEachLanguage(t *testing.T) {
 }
 
 func TestTextsAreTranslatedAndTypographicallyClean(t *testing.T) {
-	for _, s := range catalogue(t).Statements() {
+	for _, s := range loaded(t).Statements() {
 		seen := map[string]string{}
 		for _, lang := range i18n.Languages {
 			text := s.Template(lang)
@@ -144,7 +144,7 @@ func TestTextsAreTranslatedAndTypographicallyClean(t *testing.T) {
 			seen[text] = lang
 		}
 	}
-	for name, file := range register.Embedded("statements") {
+	for name, file := range catalogue.Embedded("statements") {
 		if name == "statements.json" {
 			continue
 		}
@@ -162,7 +162,7 @@ func TestTextsAreTranslatedAndTypographicallyClean(t *testing.T) {
 }
 
 func TestLookUpsOfWhatIsNotThere(t *testing.T) {
-	c := catalogue(t)
+	c := loaded(t)
 	if _, ok := c.Find("Z1"); ok {
 		t.Error("found Z1")
 	}
@@ -175,7 +175,7 @@ func TestLookUpsOfWhatIsNotThere(t *testing.T) {
 }
 
 func TestControlsLeadToTheirStatements(t *testing.T) {
-	c := catalogue(t)
+	c := loaded(t)
 	var got []string
 	for _, s := range c.FindControl("log.schema") {
 		got = append(got, s.ID)
@@ -195,7 +195,7 @@ func TestControlsLeadToTheirStatements(t *testing.T) {
 }
 
 func TestSectionsCoverTheStatementsInOrder(t *testing.T) {
-	c := catalogue(t)
+	c := loaded(t)
 	var got string
 	for _, s := range c.Statements() {
 		if !strings.HasSuffix(got, s.Section()) {
@@ -213,7 +213,7 @@ func TestSectionsCoverTheStatementsInOrder(t *testing.T) {
 
 func TestOnlyOptInStatementsDoNotApplyByDefault(t *testing.T) {
 	var got []string
-	for _, s := range catalogue(t).Statements() {
+	for _, s := range loaded(t).Statements() {
 		if !s.Applies() {
 			got = append(got, s.ID)
 		}
@@ -225,8 +225,8 @@ func TestOnlyOptInStatementsDoNotApplyByDefault(t *testing.T) {
 
 func TestWhatNoControlReachesIsUncovered(t *testing.T) {
 	s := find(t, "D3")
-	got := s.Uncovered(register.PopulationStore, register.PopulationCompany)
-	want := []register.Population{register.PopulationSources, register.PopulationHolder}
+	got := s.Uncovered(catalogue.PopulationStore, catalogue.PopulationCompany)
+	want := []catalogue.Population{catalogue.PopulationSources, catalogue.PopulationHolder}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -273,22 +273,22 @@ func TestABrokenRegisterDoesNotLoad(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			root := register.Embedded("statements")
+			root := catalogue.Embedded("statements")
 			old := root[c.file].Data
 			root[c.file].Data = bytes.Replace(old, []byte(c.old), []byte(c.new), 1)
 			if bytes.Equal(old, root[c.file].Data) {
 				t.Fatalf("%s does not hold %s", c.file, c.old)
 			}
-			_, err := register.LoadFrom(root)
+			_, err := catalogue.LoadFrom(root)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})
 	}
 	t.Run("a file that is missing", func(t *testing.T) {
-		root := register.Embedded("statements")
+		root := catalogue.Embedded("statements")
 		delete(root, "notes.fr.json")
-		if _, err := register.LoadFrom(root); err == nil {
+		if _, err := catalogue.LoadFrom(root); err == nil {
 			t.Error("loaded without notes.fr.json")
 		}
 	})

@@ -1,5 +1,5 @@
-// Package register is the register of statements: every sentence that a
-// security page of ours may carry, as data, and the pure decisions about them.
+// Package catalogue is the register of statements as data: every sentence that
+// a security page of ours may carry, and the pure decisions about them.
 //
 // It owns
 //   - the catalogue (Load): 192 statements in en, fr and nl with their
@@ -12,12 +12,13 @@
 //   - the verdict of a statement (Resolve), from the results of its controls
 //     and its attestation.
 //
-// It runs no control and shows no page: package trust does. The files of the
-// catalogue are compiled in and validated as a whole by Load; a mistake in them
-// is an error at start, never a sentence that is missing later.
+// It stores nothing, runs no control and shows no page: packages register and
+// trust do. The files of the catalogue are compiled in and validated as a whole
+// by Load; a mistake in them is an error at start, never a sentence that is
+// missing later.
 //
-//	c, err := register.Load()
+//	c, err := catalogue.Load()
 //	s, ok := c.Find("I7")
-//	text, err := s.Text("fr", register.Params{"length": register.V("12")})
-//	verdict, class := register.Resolve(s, results, attestation, now)
-package register
+//	text, err := s.Text("fr", catalogue.Params{"length": catalogue.V("12")})
+//	verdict, class := catalogue.Resolve(s, results, attestation, now)
+package catalogue

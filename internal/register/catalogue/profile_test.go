@@ -1,4 +1,4 @@
-package register_test
+package catalogue_test
 
 import (
 	"bytes"
@@ -10,12 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rempart/rempart/internal/i18n"
-	"github.com/rempart/rempart/internal/register"
+	"github.com/rempart/rempart/internal/register/catalogue"
 )
 
-func profiles(t testing.TB) map[string]*register.Profile {
+func profiles(t testing.TB) map[string]*catalogue.Profile {
 	t.Helper()
-	p, err := register.LoadProfiles(catalogue(t))
+	p, err := catalogue.LoadProfiles(loaded(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func profiles(t testing.TB) map[string]*register.Profile {
 func TestEverySourceSentenceIsInExactlyItsProfile(t *testing.T) {
 	home := map[string]string{"DAS": "dastra", "KRE": "kreo", "TSP": "talkspirit"}
 	in := map[string][]string{}
-	for _, name := range register.ProfileNames {
+	for _, name := range catalogue.ProfileNames {
 		for _, s := range profiles(t)[name].Sentences {
 			for _, id := range s.Sources {
 				in[id] = append(in[id], name+" "+s.Row)
@@ -143,7 +143,7 @@ func TestEveryLineOfEveryProfileHasTextAndHeadingInEachLanguage(t *testing.T) {
 
 func TestVersionsThatStateAnotherValueKeepIt(t *testing.T) {
 	p := profiles(t)["dastra"]
-	if v, ok := p.StatedBy("en", "I7.length"); !ok || !slices.Equal(v, register.V("8")) {
+	if v, ok := p.StatedBy("en", "I7.length"); !ok || !slices.Equal(v, catalogue.V("8")) {
 		t.Errorf("en states %v, %v", v, ok)
 	}
 	if v, ok := p.StatedBy("fr", "I7.length"); ok {
@@ -180,13 +180,13 @@ func TestABrokenProfileDoesNotLoad(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			root := register.Embedded("profiles")
+			root := catalogue.Embedded("profiles")
 			old := root[c.file].Data
 			root[c.file].Data = bytes.Replace(old, []byte(c.old), []byte(c.new), 1)
 			if bytes.Equal(old, root[c.file].Data) {
 				t.Fatalf("%s does not hold %s", c.file, c.old)
 			}
-			_, err := register.LoadProfilesFrom(root, catalogue(t))
+			_, err := catalogue.LoadProfilesFrom(root, loaded(t))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
