@@ -7,7 +7,7 @@ var tiers = [][]string{
 	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "verify"},
 	{"internal/console", "internal/keyring", "internal/audit", "internal/access", "internal/trust"},
 	{"internal/directory", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue"},
-	{"internal/signin", "internal/provider", "internal/federation", "internal/scim"},
+	{"internal/signin", "internal/provider", "internal/federation", "internal/scim", "internal/setup"},
 	{"internal/app"},
 	{"internal/demo", "internal/scenario", "internal/scenario/webdriver", "internal/archtest"},
 	{"cmd/rempart"},
@@ -40,4 +40,6 @@ var edges = map[[2]string]string{
 	{"internal/register", "internal/register/catalogue"}: "what it shows and stores about statements",
 	{"internal/provider", "internal/signin"}:             "a grant begins with a sign-in",
 	{"internal/federation", "internal/signin"}:           "an upstream sign-in is one step of ours",
+	{"internal/setup", "internal/signin"}:                "the wizard ends in a sign-in and enrolls the first authenticators",
+	{"internal/setup", "internal/provider"}:              "the wizard makes the first client",
 }
