@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/web/input"
 )
 
 // OpenAPI is the description of the API (OpenAPI 3.1), made from the registry:
@@ -23,7 +24,7 @@ func OpenAPI(routes []Route) (doc []byte, err error) {
 			err = fmt.Errorf("web: describe the API: %v", v) // huma panics on two types of one name
 		}
 	}()
-	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	reg := huma.NewMapRegistry("#/components/schemas/", input.SchemaName)
 	paths := map[string]map[string]any{}
 	tags := map[string]bool{}
 	for _, r := range routes {
@@ -97,17 +98,17 @@ func operation(reg huma.Registry, r Route) (map[string]any, error) {
 	if r.Permission == capability.Public {
 		op["security"] = []any{}
 	}
-	b := binding{registry: reg, queries: map[string]bool{}}
-	if err := b.collect(r.In, nil); err != nil {
+	fields, err := input.Describe(reg, r.In)
+	if err != nil {
 		return nil, fmt.Errorf("web: route %q: %w", r.Pattern, err)
 	}
 	var params []map[string]any
-	for _, p := range b.params {
-		one := map[string]any{"name": p.name, "in": p.in, "schema": identifier(p.typ, p.schema)}
-		if p.required {
+	for _, p := range fields {
+		one := map[string]any{"name": p.Name, "in": p.In, "schema": identifier(p.Type, p.Schema)}
+		if p.Required {
 			one["required"] = true
 		}
-		if d := p.field.Tag.Get("doc"); d != "" {
+		if d := p.Field.Tag.Get("doc"); d != "" {
 			one["description"] = d
 		}
 		params = append(params, one)
@@ -119,7 +120,7 @@ func operation(reg huma.Registry, r Route) (map[string]any, error) {
 	if len(params) > 0 {
 		op["parameters"] = params
 	}
-	if s := bodySchema(reg, r.In); s != nil {
+	if s := input.BodySchema(reg, r.In); s != nil {
 		op["requestBody"] = map[string]any{"required": len(s.Required) > 0, "content": map[string]any{"application/json": map[string]any{"schema": s}}}
 	}
 	status, answer := successOf(r), map[string]any{"description": "Done."}
@@ -147,7 +148,7 @@ func operationID(method, path string) string {
 	out := strings.ToLower(method)
 	for _, w := range words.FindAllString(path, -1) {
 		if w != "api" && w != "v1" {
-			out += upper(w)
+			out += input.Upper(w)
 		}
 	}
 	return out
@@ -198,7 +199,7 @@ func decorate(reg huma.Registry) {
 			continue
 		}
 		for _, f := range reflect.VisibleFields(t) {
-			if p := s.Properties[jsonName(f)]; p != nil {
+			if p := s.Properties[input.JSONName(f)]; p != nil {
 				identifier(f.Type, p)
 			}
 		}
