@@ -31,7 +31,7 @@ type asset struct {
 
 // bundles are the files that are made of several; the rest is served as it is.
 var bundles = map[string][]string{
-	"app.css": {"tokens.css", "base.css", "layout.css", "components.css"},
+	"app.css": {"tokens.css", "base.css", "layout.css", "components.css", "trust.css"},
 	"app.js":  {"app.js"},
 }
 
