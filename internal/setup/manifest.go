@@ -7,7 +7,7 @@ import (
 	"github.com/rempart/rempart/internal/capability"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql messages/*.json
 var files embed.FS
 
 func sub(dir string) fs.FS {
@@ -18,13 +18,34 @@ func sub(dir string) fs.FS {
 	return f
 }
 
+// Kinds of entry.
+const (
+	eventBegun       = "setup.installation.begun"
+	eventMoved       = "setup.issuer.moved" // of a demo, with its port
+	eventLinkMade    = "setup.link.made"
+	eventLinkOpened  = "setup.link.opened"
+	eventLinkRefused = "setup.link.refused"
+	eventStep        = "setup.step.completed"
+	eventCompleted   = "setup.installation.completed"
+)
+
 // Manifest is what set-up adds to the product.
 func (s *Service) Manifest() capability.Manifest {
 	return capability.Manifest{
-		Name:       "setup",
+		Name: "setup",
+		Events: []capability.Event{
+			{Kind: eventBegun, Class: capability.ClassAdmin},
+			{Kind: eventMoved, Class: capability.ClassAdmin},
+			{Kind: eventLinkMade, Class: capability.ClassAdmin},
+			{Kind: eventLinkOpened, Class: capability.ClassAdmin},
+			{Kind: eventLinkRefused, Class: capability.ClassAdmin},
+			{Kind: eventStep, Class: capability.ClassAdmin},
+			{Kind: eventCompleted, Class: capability.ClassAdmin},
+		},
 		Tables:     tables,
 		Statements: q.All(),
 		Migrations: sub("migrations"),
+		Messages:   sub("messages"),
 	}
 }
 
@@ -42,17 +63,20 @@ var tables = []capability.Table{
 			{Name: "restore_epoch", Plain: "counter"},
 			{Name: "link_hash", Hash: "SHA-256 of the set-up link's 256 bits"},
 			{Name: "link_ends_at", Plain: "time"},
+			{Name: "link_used_at", Plain: "time"},
 			{Name: "browser_hash", Hash: "SHA-256 of the 256 bits in the cookie of the browser that opened the link"},
 		},
 	},
 	{
 		Name: "setup_steps", Database: "main", Reach: capability.ScopeSystem,
-		Export: "none: the installation's own state, of nobody",
-		Erase:  "none: it holds identifiers only",
+		Unaudited: "who works on a step just now; its end is an entry, and what it makes is one of the maker's",
+		Export:    "none: the installation's own state, of nobody",
+		Erase:     "none: it holds identifiers only",
 		Columns: []capability.Column{
 			{Name: "step", Plain: "name of a step of the wizard"},
+			{Name: "leased_until", Plain: "time"},
 			{Name: "done_at", Plain: "time"},
-			{Name: "made", Plain: "identifier of what the step made"},
+			{Name: "made", Plain: "identifier of what the step made, or the hash of the recovery kit's code"},
 		},
 	},
 }
