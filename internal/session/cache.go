@@ -24,10 +24,13 @@ type cache struct {
 
 type cached struct {
 	session Session
-	entered map[id.Org]time.Time // organizations that let it in, and by which rules' revision
+	entered map[id.Org]bool // organizations that it has entered; guarded by mu
 }
 
-const half = cacheMax / cacheEntry / 2
+const (
+	half       = cacheMax / cacheEntry / 2
+	enteredMax = 8 // organizations remembered for one session
+)
 
 // find gives the cached session.
 func (c *cache) find(hash [32]byte) (Session, bool) {
@@ -72,8 +75,54 @@ func (c *cache) keep(hash [32]byte, s Session, epoch uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.epoch == epoch {
-		c.put(hash, cached{session: s})
+		c.put(hash, cached{session: s, entered: map[id.Org]bool{}})
 	}
+}
+
+// entered reports whether the cached session is known to have entered the organization.
+func (c *cache) entered(s id.Session, org id.Org) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.hashes[s]
+	if !ok {
+		return false
+	}
+	v, ok := c.young[h]
+	if !ok {
+		v = c.old[h]
+	}
+	return v.entered[org]
+}
+
+// enter remembers, of a cached session, what was read or written at the epoch.
+func (c *cache) enter(s id.Session, org id.Org, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.hashes[s]
+	if !ok || c.epoch != epoch {
+		return
+	}
+	for _, m := range []map[[32]byte]cached{c.young, c.old} {
+		if v, ok := m[h]; ok && len(v.entered) < enteredMax {
+			v.entered[org] = true
+			return
+		}
+	}
+}
+
+// get gives the cached session by its id.
+func (c *cache) get(s id.Session) (Session, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.hashes[s]
+	if !ok {
+		return Session{}, false
+	}
+	v, ok := c.young[h]
+	if !ok {
+		v, ok = c.old[h]
+	}
+	return v.session, ok
 }
 
 // seen moves the last request of a cached session.
@@ -119,7 +168,7 @@ func (c *cache) compared(at time.Time) {
 	c.polled = at
 }
 
-// Size is the number of cached sessions.
+// size is the number of cached sessions.
 func (c *cache) size() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,15 +2,9 @@ package session
 
 import "time"
 
-// The security defaults of browser sessions. An organization's rules on entry
-// may ask for less, never for more.
+// The security defaults of browser sessions. How long they last is policy's:
+// the installation's floor, and stricter rules of organizations on entry.
 const (
-	// DefaultAbsolute is when a session ends at the latest, whatever is done
-	// in it (NIST SP 800-63B-4 section 2.2.3: at most 24 hours).
-	DefaultAbsolute = 24 * time.Hour
-	// DefaultIdle is how long a session lives without a request (same section:
-	// at most one hour).
-	DefaultIdle = time.Hour
 	// DefaultFresh is how long a proof of the authenticators serves for acts
 	// that need a fresh one.
 	DefaultFresh = 10 * time.Minute
@@ -22,6 +16,7 @@ const (
 	pollLimit   = time.Second      // a cache that has not been compared for longer is not believed
 	keepEnded   = 30 * 24 * time.Hour
 	listMax     = 200
+	recentMax   = 12       // sessions looked at to tell a new device
 	cacheMax    = 16 << 20 // bytes of the cache, at most
 	cacheEntry  = 1 << 10  // bytes that one cached session takes, at most
 	maxMethods  = 16

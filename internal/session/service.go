@@ -8,8 +8,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rempart/rempart/internal/audit"
+	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/console"
 	"github.com/rempart/rempart/internal/id"
+	"github.com/rempart/rempart/internal/keyring"
 	"github.com/rempart/rempart/internal/store"
 )
 
@@ -18,27 +22,27 @@ type Service struct {
 	Store *store.DB
 	Now   clock.Now
 	Log   *slog.Logger
+	Audit *audit.Log
+	Keys  *keyring.Service
 
-	// Absolute and Idle are the installation's limits; 0 is the default.
-	Absolute, Idle time.Duration
+	// Console renders the account's page of sessions.
+	Console *console.Console
 
 	// OnEnd is told, in the transaction that ends them, of a user's sessions
 	// that end: whatever hangs on a session ends with it. The transaction's
 	// scope is the user's. May be nil.
 	OnEnd func(tx *store.Tx, user id.User, sessions []id.Session) error
 
-	cache cache
-}
+	// OnCut is told, in the transaction that puts sessions out of an
+	// organization, of those sessions. The transaction's scope is the
+	// organization's. May be nil.
+	OnCut func(tx *store.Tx, org id.Org, user id.User, sessions []id.Session) error
 
-func (s *Service) limits() (absolute, idle time.Duration) {
-	absolute, idle = s.Absolute, s.Idle
-	if absolute <= 0 {
-		absolute = DefaultAbsolute
-	}
-	if idle <= 0 {
-		idle = DefaultIdle
-	}
-	return absolute, idle
+	// IsMember says whether the user belongs to the organization, in whatever
+	// state.
+	IsMember func(ctx context.Context, org id.Org, user id.User) (bool, error)
+
+	cache cache
 }
 
 // Find gives the live session of the secret, or ErrNone. A session that was
@@ -120,6 +124,12 @@ func (s *Service) EndAllTx(tx *store.Tx, user id.User, except id.Session, why st
 }
 
 func (s *Service) ended(tx *store.Tx, user id.User, ended []id.Session) error {
+	now := store.Micros(s.Now())
+	for _, e := range ended {
+		if _, err := tx.Exec(leaveEntries, e, now); err != nil {
+			return fmt.Errorf("session: leave organizations: %w", err)
+		}
+	}
 	if s.OnEnd == nil || len(ended) == 0 {
 		return nil
 	}
@@ -153,7 +163,12 @@ func (s *Service) poll(ctx context.Context) error {
 	var changed []id.Session
 	err := s.Store.View(ctx, store.System("session.watch"), func(tx *store.Tx) error {
 		var err error
-		changed, err = store.All(tx, scanID, changedSince, store.Micros(begun.Add(-pollOverlap)))
+		since := store.Micros(begun.Add(-pollOverlap))
+		if changed, err = store.All(tx, scanID, changedSince, since); err != nil {
+			return err
+		}
+		cut, err := store.All(tx, scanID, cutSince, since)
+		changed = append(changed, cut...)
 		return err
 	})
 	if err != nil {
@@ -164,15 +179,26 @@ func (s *Service) poll(ctx context.Context) error {
 	return nil
 }
 
-// sweepAll deletes sessions that ended long ago.
+// sweepAll deletes sessions that ended long ago, on record.
 func (s *Service) sweepAll(ctx context.Context) error {
 	limit := store.Micros(s.Now().Add(-keepEnded))
-	return s.Store.Maintain(ctx, store.System("session.sweep"), func(tx *store.Tx) error {
+	var due int64
+	err := s.Store.View(ctx, store.System("session.sweep"), func(tx *store.Tx) error {
+		return tx.Row(countDue, limit).Scan(&due)
+	})
+	if err != nil || due == 0 {
+		return err
+	}
+	pen, err := s.Audit.Pen(ctx, caller.ForSystem("session.sweep"), id.Org{})
+	if err != nil {
+		return err
+	}
+	return s.Store.Update(ctx, store.System("session.sweep"), func(tx *store.Tx) error {
 		for _, st := range []*store.Stmt{sweepSeen, sweepEntries, sweep} {
 			if _, err := tx.Exec(st, limit); err != nil {
 				return fmt.Errorf("session: sweep: %w", err)
 			}
 		}
-		return nil
+		return pen.Record(tx, audit.Entry{Kind: EventSwept, Facts: map[string]any{"count": due}})
 	})
 }

@@ -21,13 +21,14 @@ var (
 		WHERE s.user_id = $user AND s.ended_at = 0 AND s.ends_at > $1 ORDER BY s.id DESC LIMIT $2`)
 	insertSession = q.Add("insert", `INSERT INTO session_sessions (id, secret, user_id, methods, created_at, auth_at, fresh_at, idle, ends_at, changed_at, ended_at, ended_why, origin)
 		VALUES ($1, $2, $user, $3, $4, $4, $4, $5, $6, $4, 0, '', $7)`)
-	renewSession = q.Add("renew", `UPDATE session_sessions SET secret = $2, methods = $3, fresh_at = $4, changed_at = $4
+	renewSession = q.Add("renew", `UPDATE session_sessions SET secret = $2, methods = $3, fresh_at = $4, auth_at = $5, idle = $6, ends_at = $7, changed_at = $4
 		WHERE id = $1 AND user_id = $user AND ended_at = 0`)
 	endSession = q.Add("end", `UPDATE session_sessions SET ended_at = $2, changed_at = $2, ended_why = $3
 		WHERE id = $1 AND user_id = $user AND ended_at = 0 RETURNING id`)
 	endOthers = q.Add("end_others", `UPDATE session_sessions SET ended_at = $2, changed_at = $2, ended_why = $3
 		WHERE user_id = $user AND ended_at = 0 AND id <> $1 RETURNING id`)
-	touch = q.Add("touch", `INSERT INTO session_seen (session_id, user_id, seen_at) VALUES ($1, $user, $2)
+	recentOrigins = q.Add("recent_origins", `SELECT id, origin FROM session_sessions WHERE user_id = $user ORDER BY id DESC LIMIT $1`)
+	touch         = q.Add("touch", `INSERT INTO session_seen (session_id, user_id, seen_at) VALUES ($1, $user, $2)
 		ON CONFLICT (session_id) DO UPDATE SET seen_at = excluded.seen_at WHERE session_seen.seen_at < excluded.seen_at AND session_seen.user_id = $user`)
 
 	changedSince = q.Add("changed_since", `SELECT id FROM session_sessions WHERE changed_at >= $1`, store.ForSystem)
@@ -36,12 +37,16 @@ var (
 	sweep        = q.Add("sweep", `DELETE FROM session_sessions WHERE ends_at < $1`, store.ForSystem)
 
 	insertEntry = q.Add("insert_entry", `INSERT INTO session_entries (session_id, org_id, user_id, entered_at, cut_at, origin) VALUES ($1, $org, $2, $3, 0, $4)
-		ON CONFLICT (org_id, session_id) DO UPDATE SET entered_at = excluded.entered_at, origin = excluded.origin WHERE session_entries.org_id = $org`)
-	findEntry   = q.Add("find_entry", `SELECT entered_at, cut_at FROM session_entries WHERE session_id = $1 AND org_id = $org`)
-	listEntries = q.Add("list_entries", `SELECT e.session_id, e.entered_at, e.origin FROM session_entries e
-		WHERE e.org_id = $org AND e.user_id = $1 AND e.cut_at = 0 AND e.entered_at > $2 ORDER BY e.session_id DESC LIMIT $3`)
-	cutEntry   = q.Add("cut_entry", `UPDATE session_entries SET cut_at = $3 WHERE org_id = $org AND user_id = $1 AND session_id = $2 AND cut_at = 0`)
-	cutEntries = q.Add("cut_entries", `UPDATE session_entries SET cut_at = $2 WHERE org_id = $org AND user_id = $1 AND cut_at = 0`)
+		ON CONFLICT (org_id, session_id) DO UPDATE SET entered_at = excluded.entered_at, origin = excluded.origin, cut_at = 0 WHERE session_entries.org_id = $org`)
+	leaveEntries = q.Add("leave_entries", `UPDATE session_entries SET cut_at = $2 WHERE session_id = $1 AND user_id = $user AND cut_at = 0`)
+	findEntry    = q.Add("find_entry", `SELECT entered_at, cut_at FROM session_entries WHERE session_id = $1 AND org_id = $org`)
+	listEntries  = q.Add("list_entries", `SELECT session_id, entered_at, origin FROM session_entries
+		WHERE org_id = $org AND user_id = $1 AND cut_at = 0 AND entered_at > $2 ORDER BY session_id DESC LIMIT $3`)
+	cutEntry   = q.Add("cut_entry", `UPDATE session_entries SET cut_at = $3 WHERE org_id = $org AND user_id = $1 AND session_id = $2 AND cut_at = 0 RETURNING session_id`)
+	cutEntries = q.Add("cut_entries", `UPDATE session_entries SET cut_at = $2 WHERE org_id = $org AND user_id = $1 AND cut_at = 0 RETURNING session_id`)
+	cutSince   = q.Add("cut_since", `SELECT session_id FROM session_entries WHERE cut_at >= $1`, store.ForSystem)
+	findState  = q.Add("find_state", `SELECT user_id, ended_at, ends_at FROM session_sessions WHERE id = $1`, store.ForLookup)
+	countDue   = q.Add("count_due", `SELECT count(*) FROM session_sessions WHERE ends_at < $1`, store.ForSystem)
 )
 
 type scanner interface{ Scan(dest ...any) error }

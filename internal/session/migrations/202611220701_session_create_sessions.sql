@@ -35,3 +35,4 @@ CREATE TABLE session_entries (
 ) {{STRICT}};
 CREATE INDEX session_entries_user ON session_entries (org_id, user_id);
 CREATE INDEX session_entries_session ON session_entries (session_id);
+CREATE INDEX session_entries_cut ON session_entries (cut_at);
