@@ -5,7 +5,7 @@ package archtest
 var tiers = [][]string{
 	{"internal/id", "internal/fault", "internal/caller", "internal/capability", "internal/clock"},
 	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "verify"},
-	{"internal/console", "internal/keyring", "internal/audit", "internal/audit/reading", "internal/access", "internal/trust"},
+	{"internal/console", "internal/keyring", "internal/keyring/keyringtest", "internal/audit", "internal/audit/reading", "internal/access", "internal/trust"},
 	{"internal/directory", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue"},
 	{"internal/signin", "internal/provider", "internal/federation", "internal/scim", "internal/setup"},
 	{"internal/app"},
@@ -23,6 +23,7 @@ var edges = map[[2]string]string{
 	{"internal/job", "internal/store"}:                   "leases are rows",
 	{"internal/mail", "internal/store"}:                  "the outbox is a table",
 	{"internal/mail", "internal/i18n"}:                   "messages are in the reader's language",
+	{"internal/keyring/keyringtest", "internal/keyring"}: "it opens what keyring is",
 	{"internal/audit", "internal/keyring"}:               "entries are sealed",
 	{"internal/audit/reading", "internal/audit"}:         "it shows the log",
 	{"internal/audit/reading", "internal/console"}:       "it renders the page of the log",

@@ -28,3 +28,18 @@ const (
 	kekPeriod  = 90 * 24 * time.Hour
 	dataPeriod = 365 * 24 * time.Hour
 )
+
+// Copies at the second place.
+const (
+	copyAlert    = 15 * time.Minute // no newer copy: a warning
+	copyRefuse   = time.Hour        // no newer copy: nothing that needs new keys for long
+	copyFull     = 6 * time.Hour    // a full copy at least this often
+	copyJournals = 1000             // or after as many journals
+	copyRows     = 20_000           // keys in one part
+
+	stockTarget = 64 // keys made and acknowledged in advance
+)
+
+// retiredRest is how long a retired key-encryption key stays after it wraps
+// nothing: longer than any node may believe that it is in force.
+const retiredRest = 10 * time.Minute

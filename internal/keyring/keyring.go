@@ -30,6 +30,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rempart/rempart/internal/caller"
@@ -48,6 +50,11 @@ type Service struct {
 	Now   clock.Now
 	Log   *slog.Logger
 
+	// Second is the second place, which must acknowledge a key before its use;
+	// Ledgers are the places of the erasure ledger, two as a rule.
+	Second  Place
+	Ledgers []Ledger
+
 	// Term is how long a copy of keys that is not the newest lives, from one
 	// hour to 35 days; 0 is 24 hours. It is the time after which a destroyed
 	// key is gone from every copy.
@@ -58,14 +65,32 @@ type Service struct {
 
 	// Intent writes the entry of an act on keys that begins, and its row with
 	// IntentTx, in one transaction; Outcome the entry of how it ended, with
-	// OutcomeTx. app fills them from the log.
+	// OutcomeTx. app fills them from the log; without them the rows alone are
+	// written.
 	Intent  func(ctx context.Context, who caller.Caller, act Act) error
 	Outcome func(ctx context.Context, who caller.Caller, act Act, failure error) error
-}
 
-// Ready loads the keys of the owners, and makes them where an owner never had
-// one. With everything in the cache it runs no statement; otherwise it reads
-// the keys database once. It must not be called with a transaction open.
-func (s *Service) Ready(ctx context.Context, owners ...Owner) (*Ring, error) {
-	return nil, ErrNotStarted
+	// LogHead gives size and root hash of the installation's own log, LogAt the
+	// root hash that it had at a size. app fills them; they let a start find
+	// out that an older main database was put back.
+	LogHead func(ctx context.Context) (size int64, head string, err error)
+	LogAt   func(ctx context.Context, size int64) (head string, err error)
+
+	// Files names the files of both databases, for the control that searches
+	// them; nil where there are none on this machine.
+	Files func() []string
+
+	// Exists reports, for each owner, whether the main database knows it: keys
+	// made for a change that never committed are swept a day later. Without it
+	// none are.
+	Exists func(ctx context.Context, owners []Owner) ([]bool, error)
+
+	opened     atomic.Pointer[opened]
+	cache      cache
+	ledger     ledgerState
+	slow       sync.Mutex // held by whoever makes, destroys or wraps keys
+	generation atomic.Int64
+	polled     atomic.Int64           // when Watch last had an answer; 0: it never ran
+	copied     atomic.Int64           // time of the newest copy or mark known here
+	verified   atomic.Pointer[string] // the copy that was verified last
 }

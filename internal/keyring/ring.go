@@ -50,6 +50,8 @@ type dataKey struct {
 	header  [headerSize]byte
 	once    sync.Once
 	aead    cipher.AEAD
+	onceW   sync.Once
+	wrap    cipher.AEAD
 
 	left    atomic.Int64 // uses still allowed before the next reservation
 	blocked atomic.Bool  // a block of uses is reserved in the keys database
@@ -68,6 +70,12 @@ func newDataKey(kid id.DataKey, version int64, raw Secret) *dataKey {
 func (k *dataKey) cipher() cipher.AEAD {
 	k.once.Do(func() { k.aead = newGCM(k.raw.b) })
 	return k.aead
+}
+
+// wrapper is what wraps the keys below this one.
+func (k *dataKey) wrapper() cipher.AEAD {
+	k.onceW.Do(func() { k.wrap = wrapper(k.raw) })
+	return k.wrap
 }
 
 // newGCM is AES-256-GCM with a random nonce in front of the ciphertext. The key

@@ -336,3 +336,28 @@ func (db *DB) Checkpoint(ctx context.Context) (time.Duration, error) {
 	err := c.c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
 	return time.Since(start), err
 }
+
+// Vacuum rewrites the database file without its free pages, with the writer
+// paused, and empties the write-ahead log. Nothing on PostgreSQL, where the
+// owner of the tables or autovacuum does it.
+func (db *DB) Vacuum(ctx context.Context) error {
+	s, ok := db.be.(*sqliteDB)
+	if !ok {
+		return nil
+	}
+	s.pause.Lock()
+	defer s.pause.Unlock()
+	// The writer's connection is its goroutine's; a second one is safe while
+	// the writer is paused.
+	c, err := sql.Open("sqlite", sqliteDSN(s.path, false))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetMaxOpenConns(1)
+	if _, err := c.ExecContext(ctx, "VACUUM"); err != nil {
+		return fmt.Errorf("store: vacuum: %w", err)
+	}
+	var busy, log, done int
+	return c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
+}
