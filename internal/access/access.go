@@ -34,6 +34,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/capability"
 	"github.com/rempart/rempart/internal/clock"
@@ -102,6 +103,7 @@ type Service struct {
 	Store     *store.DB
 	Now       clock.Now
 	Catalogue *Catalogue
+	Audit     *audit.Log
 	Facts     Facts
 
 	mu      sync.RWMutex
@@ -313,15 +315,8 @@ func (s *Service) decide(snap *snapshot, user id.User, i int, level capability.L
 			return nil, false
 		}
 	}
-	if pr.org.Has(i) {
+	if pr.allows(i, level, ws) {
 		return nil, true
-	}
-	if level == capability.LevelWorkspace && !ws.IsZero() {
-		for k := range pr.places {
-			if pr.places[k].ws == ws && pr.places[k].set.Has(i) {
-				return nil, true
-			}
-		}
 	}
 	return fault.ErrDenied, true
 }

@@ -191,7 +191,7 @@ func (s *Service) ask(ctx context.Context, user id.User, i int, level capability
 	if err != nil {
 		return err
 	}
-	if pr.org.Has(i) || level == capability.LevelWorkspace && !ws.IsZero() && pr.has(i, ws) {
+	if pr.allows(i, level, ws) {
 		return nil
 	}
 	return fault.ErrDenied

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rempart/rempart/internal/capability"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/store"
 )
@@ -427,14 +428,16 @@ func (c *Catalogue) profile(mine []held) profile {
 	return p
 }
 
-// has decides for one profile, as decide does on a snapshot.
-func (p *profile) has(i int, ws id.Workspace) bool {
+// allows decides for one profile, as decide does on a snapshot.
+func (p *profile) allows(i int, level capability.Level, ws id.Workspace) bool {
 	if p.org.Has(i) {
 		return true
 	}
-	for k := range p.places {
-		if p.places[k].ws == ws && p.places[k].set.Has(i) {
-			return true
+	if level == capability.LevelWorkspace && !ws.IsZero() {
+		for k := range p.places {
+			if p.places[k].ws == ws && p.places[k].set.Has(i) {
+				return true
+			}
 		}
 	}
 	return false

@@ -30,9 +30,11 @@
 package directory
 
 import (
+	"context"
 	"time"
 
 	"github.com/rempart/rempart/internal/access"
+	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/clock"
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
@@ -46,6 +48,16 @@ type Service struct {
 	Keys   *keyring.Service
 	Now    clock.Now
 	Access *access.Service
+	Audit  *audit.Log
+
+	// Invite prepares the message of an invitation and gives what queues it in
+	// the transaction. app fills it from the outbox.
+	Invite func(ctx context.Context, m InvitationMail) (queue func(tx *store.Tx) error, err error)
+
+	// OnDisable ends what a suspended or removed member holds in the
+	// organization, in the same transaction: org zero means everywhere, user
+	// zero everyone of the organization. May be nil; alive() refuses her anyway.
+	OnDisable func(tx *store.Tx, org id.Org, user id.User) error
 }
 
 // State is whether an organization, workspace, user or membership may act.

@@ -22,9 +22,8 @@ const (
 	minAbsolute     = 15
 	maxAbsolute     = 90 * 24 * 60
 	defaultGrace    = 14
-	previewNames    = 20      // people named in an effect
-	previewMembers  = 100_000 // members whose second factor a preview looks up
-	maxRememberedOf = 4096    // organizations whose rules a node keeps in memory
+	previewNames    = 20   // people named in an effect
+	maxRememberedOf = 4096 // organizations whose rules a node keeps in memory
 
 	floorAge = time.Second // for which a node uses the floor it has read
 )

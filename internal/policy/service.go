@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rempart/rempart/internal/access"
+	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/clock"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/store"
@@ -18,6 +19,7 @@ type Service struct {
 	Store  *store.DB
 	Now    clock.Now
 	Access *access.Service
+	Audit  *audit.Log
 
 	// Population says who would be asked for what: app fills it from the
 	// directory and the credentials. May be nil only where nothing is changed.

@@ -18,7 +18,6 @@ var (
 	insertRules  = q.Add("insert_rules", `INSERT INTO policy_rules (org_id, version, rules, changed_by, changed_at) VALUES ($org, $1, $2, $3, $4)`)
 	selectFloor  = q.Add("select_floor", `SELECT version, floor, changed_by, changed_at FROM policy_floors ORDER BY version DESC LIMIT 1`, store.ForLookup, store.ForStaff, store.ForSystem)
 	insertFloor  = q.Add("insert_floor", `INSERT INTO policy_floors (version, floor, changed_by, changed_at) VALUES ($1, $2, $3, $4)`, store.ForStaff, store.ForSystem)
-	countAsking  = q.Add("count_enforcing", `SELECT count(*) FROM policy_rules r WHERE r.rules LIKE '%"second_factor":"all"%' AND r.version = (SELECT max(o.version) FROM policy_rules o WHERE o.org_id = r.org_id)`, store.ForSystem)
 	listCurrents = q.Add("list_current", `SELECT r.org_id, r.version, r.rules, r.changed_by, r.changed_at FROM policy_rules r WHERE r.version = (SELECT max(o.version) FROM policy_rules o WHERE o.org_id = r.org_id) ORDER BY r.org_id`, store.ForSystem)
 )
 
