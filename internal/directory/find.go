@@ -147,10 +147,8 @@ func (s *Service) FindUserByEmail(ctx context.Context, address string) (Found, e
 
 func (s *Service) findHash(ctx context.Context, hash []byte) (f Found, err error) {
 	err = s.Store.View(ctx, store.Lookup(), func(tx *store.Tx) error {
-		if err := tx.Row(lookupEmail, hash).Scan(&f.Address, &f.User); err != nil {
-			return err
-		}
-		return tx.Row(lookupUser, f.User).Scan(&f.Kind, &f.State)
+		// One statement whether or not the address is somebody's.
+		return tx.Row(lookupEmail, hash).Scan(&f.Address, &f.User, &f.Kind, &f.State)
 	})
 	return f, none(err, "find user by address")
 }

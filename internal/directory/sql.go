@@ -32,7 +32,7 @@ var (
 	countUsers      = q.Add("count_users", `SELECT count(*) FROM directory_users WHERE `+notCanary, store.ForStaff, store.ForSystem)
 	listUsers       = q.Add("list_user_ids", `SELECT id FROM directory_users WHERE `+notCanary+` AND id > $1 ORDER BY id LIMIT $2`, store.ForSystem)
 	selectAddresses = q.Add("select_addresses", `SELECT id, email, main, verified_at, created_at FROM directory_addresses WHERE user_id = $user ORDER BY main DESC, id`)
-	lookupEmail     = q.Add("lookup_email", `SELECT id, user_id FROM directory_addresses WHERE email_hash = $1 AND verified_at > 0`, store.ForLookup, store.ForStaff, store.ForSystem)
+	lookupEmail     = q.Add("lookup_email", `SELECT a.id, a.user_id, u.kind, u.state FROM directory_addresses a JOIN directory_users u ON u.id = a.user_id WHERE a.email_hash = $1 AND a.verified_at > 0`, store.ForLookup, store.ForStaff, store.ForSystem)
 
 	selectMembership = q.Add("select_membership", `SELECT id, org_id, user_id, state, version, joined_at FROM directory_memberships WHERE org_id = $org AND user_id = $1`)
 	ownMemberships   = q.Add("select_own_memberships", `SELECT id, org_id, user_id, state, version, joined_at FROM directory_memberships WHERE user_id = $user ORDER BY id`)

@@ -126,12 +126,12 @@ func (c *cache) get(s id.Session) (Session, bool) {
 }
 
 // seen moves the last request of a cached session.
-func (c *cache) seen(hash [32]byte, at time.Time) {
+func (c *cache) seen(hash [32]byte, at time.Time, pause time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range []map[[32]byte]cached{c.young, c.old} {
 		if v, ok := m[hash]; ok && v.session.Seen.Before(at) {
-			v.session.Seen = at
+			v.session.Seen, v.session.Pause = at, pause
 			m[hash] = v
 		}
 	}

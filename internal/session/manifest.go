@@ -88,7 +88,7 @@ func (s *Service) Manifest() capability.Manifest {
 				Name: "session_seen", Database: "main", UsrColumn: "user_id", Reach: all,
 				Unaudited: "when a session was last used is bookkeeping of the idle limit",
 				Export:    "none: shown with the session", Erase: "rows",
-				Columns: []capability.Column{{Name: "session_id", Plain: "identifier"}, {Name: "user_id", Plain: user}, {Name: "seen_at", Plain: "time, to the minute"}},
+				Columns: []capability.Column{{Name: "session_id", Plain: "identifier"}, {Name: "user_id", Plain: user}, {Name: "seen_at", Plain: "time, to the minute"}, {Name: "pause", Plain: "length of time"}},
 			},
 			{
 				Name: "session_entries", Database: "main", OrgColumn: "org_id", UsrColumn: "user_id", Reach: capability.ScopeOrg | capability.ScopeUser | capability.ScopeSystem,

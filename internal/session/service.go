@@ -81,16 +81,16 @@ func (s *Service) use(ctx context.Context, hash [32]byte, v Session, now time.Ti
 	if !v.Live(now) {
 		return Session{}, ErrNone
 	}
-	if now.Sub(v.Seen) >= seenEvery {
+	if pause := now.Sub(v.Seen); pause >= seenEvery {
 		err := s.Store.Maintain(ctx, store.User(v.User), func(tx *store.Tx) error {
-			_, err := tx.Exec(touch, v.ID, store.Micros(now))
+			_, err := tx.Exec(touch, v.ID, store.Micros(now), pause.Microseconds())
 			return err
 		})
 		if err != nil {
 			return Session{}, fmt.Errorf("session: remember use: %w", err)
 		}
-		v.Seen = now
-		s.cache.seen(hash, now)
+		v.Seen, v.Pause = now, max(v.Pause, pause)
+		s.cache.seen(hash, now, v.Pause)
 	}
 	v.Methods = slices.Clone(v.Methods)
 	return v, nil

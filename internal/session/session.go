@@ -49,6 +49,7 @@ type Session struct {
 	Seen     time.Time       `json:"last_seen_at"`     // to the minute
 	Ends     time.Time       `json:"ends_at"`          // at the latest
 	Idle     time.Duration   `json:"-"`                // it ends when not used for so long
+	Pause    time.Duration   `json:"-"`                // the longest time it was not used since the last proof, to the minute
 	Current  bool            `json:"current"`          // the session of the request that asks
 	Device   *Device         `json:"device,omitempty"` // in lists
 	Source   netip.Addr      `json:"source,omitzero"`  // in lists: where it was started from

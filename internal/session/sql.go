@@ -12,7 +12,7 @@ import (
 
 var q = store.NewSet("session")
 
-const columns = `s.id, s.user_id, s.methods, s.created_at, s.auth_at, s.fresh_at, s.idle, s.ends_at, COALESCE(e.seen_at, s.fresh_at)`
+const columns = `s.id, s.user_id, s.methods, s.created_at, s.auth_at, s.fresh_at, s.idle, s.ends_at, COALESCE(e.seen_at, s.fresh_at), COALESCE(e.pause, 0)`
 
 var (
 	findBySecret = q.Add("find_by_secret", `SELECT `+columns+` FROM session_sessions s LEFT JOIN session_seen e ON e.session_id = s.id
@@ -28,8 +28,10 @@ var (
 	endOthers = q.Add("end_others", `UPDATE session_sessions SET ended_at = $2, changed_at = $2, ended_why = $3
 		WHERE user_id = $user AND ended_at = 0 AND id <> $1 RETURNING id`)
 	recentOrigins = q.Add("recent_origins", `SELECT id, origin FROM session_sessions WHERE user_id = $user ORDER BY id DESC LIMIT $1`)
-	touch         = q.Add("touch", `INSERT INTO session_seen (session_id, user_id, seen_at) VALUES ($1, $user, $2)
-		ON CONFLICT (session_id) DO UPDATE SET seen_at = excluded.seen_at WHERE session_seen.seen_at < excluded.seen_at AND session_seen.user_id = $user`)
+	touch         = q.Add("touch", `INSERT INTO session_seen (session_id, user_id, seen_at, pause) VALUES ($1, $user, $2, $3)
+		ON CONFLICT (session_id) DO UPDATE SET seen_at = excluded.seen_at,
+			pause = CASE WHEN session_seen.pause > excluded.pause THEN session_seen.pause ELSE excluded.pause END
+		WHERE session_seen.seen_at < excluded.seen_at AND session_seen.user_id = $user`)
 
 	changedSince = q.Add("changed_since", `SELECT id FROM session_sessions WHERE changed_at >= $1`, store.ForSystem)
 	sweepSeen    = q.Add("sweep_seen", `DELETE FROM session_seen WHERE session_id IN (SELECT id FROM session_sessions WHERE ends_at < $1)`, store.ForSystem)
@@ -45,7 +47,8 @@ var (
 	cutEntry   = q.Add("cut_entry", `UPDATE session_entries SET cut_at = $3 WHERE org_id = $org AND user_id = $1 AND session_id = $2 AND cut_at = 0 RETURNING session_id`)
 	cutEntries = q.Add("cut_entries", `UPDATE session_entries SET cut_at = $2 WHERE org_id = $org AND user_id = $1 AND cut_at = 0 RETURNING session_id`)
 	cutSince   = q.Add("cut_since", `SELECT session_id FROM session_entries WHERE cut_at >= $1`, store.ForSystem)
-	findState  = q.Add("find_state", `SELECT user_id, ended_at, ends_at FROM session_sessions WHERE id = $1`, store.ForLookup)
+	rested     = q.Add("rested", `UPDATE session_seen SET seen_at = $2, pause = 0 WHERE session_id = $1 AND user_id = $user`)
+	findState  = q.Add("find_state", `SELECT s.ended_at, s.ends_at, COALESCE(e.pause, 0) FROM session_sessions s LEFT JOIN session_seen e ON e.session_id = s.id WHERE s.id = $1`, store.ForLookup)
 	countDue   = q.Add("count_due", `SELECT count(*) FROM session_sessions WHERE ends_at < $1`, store.ForSystem)
 )
 
@@ -54,8 +57,8 @@ type scanner interface{ Scan(dest ...any) error }
 func scan(r scanner, more ...any) (Session, error) {
 	var s Session
 	var methods string
-	var created, auth, fresh, idle, ends, seen int64
-	if err := r.Scan(append([]any{&s.ID, &s.User, &methods, &created, &auth, &fresh, &idle, &ends, &seen}, more...)...); err != nil {
+	var created, auth, fresh, idle, ends, seen, pause int64
+	if err := r.Scan(append([]any{&s.ID, &s.User, &methods, &created, &auth, &fresh, &idle, &ends, &seen, &pause}, more...)...); err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal([]byte(methods), &s.Methods); err != nil {
@@ -63,6 +66,7 @@ func scan(r scanner, more ...any) (Session, error) {
 	}
 	s.Created, s.AuthTime, s.FreshAt = store.Time(created), store.Time(auth), store.Time(fresh)
 	s.Idle, s.Ends, s.Seen = time.Duration(idle)*time.Microsecond, store.Time(ends), store.Time(seen)
+	s.Pause = time.Duration(pause) * time.Microsecond
 	return s, nil
 }
 

@@ -91,7 +91,7 @@ func (s *Service) PrepareRenewal(have Session, methods []caller.Method, full boo
 	if n := len(d.Session.Methods); n > maxMethods {
 		d.Session.Methods = d.Session.Methods[n-maxMethods:]
 	}
-	d.Session.FreshAt, d.Session.Seen = now, now
+	d.Session.FreshAt, d.Session.Seen, d.Session.Pause = now, now, 0
 	if full {
 		d.Session.AuthTime, d.Session.Ends, d.Session.Idle = now, now.Add(limits.Absolute), limits.Idle
 	}
@@ -127,7 +127,8 @@ func (s *Service) RenewTx(tx *store.Tx, d *Draft) error {
 	if n == 0 {
 		return ErrNone
 	}
-	return nil
+	_, err = tx.Exec(rested, v.ID, store.Micros(v.FreshAt))
+	return err
 }
 
 // Keep puts the draft, which is committed, into this node's cache: the former
@@ -174,29 +175,39 @@ func (k Known) IsNew(ring *keyring.Ring, user id.User, agent string) bool {
 
 // State reports whether the session may still act, for access.Facts.
 func (s *Service) State(ctx context.Context, session id.Session) (access.State, error) {
-	now := s.Now()
-	if s.cache.trusted(now, s.Store.Engine()) {
-		if v, ok := s.cache.get(session); ok {
-			if now.Before(v.Ends) {
-				return access.Active, nil
-			}
-			return access.Absent, nil
-		}
-	}
-	var user id.User
-	var ended, ends int64
-	err := s.Store.View(ctx, store.Lookup(), func(tx *store.Tx) error {
-		return tx.Row(findState, session).Scan(&user, &ended, &ends)
-	})
+	ended, ends, _, err := s.look(ctx, session)
 	switch {
 	case errors.Is(err, store.ErrNone):
 		return access.Absent, nil
 	case err != nil:
 		return access.Absent, fmt.Errorf("session: state: %w", err)
-	case ended != 0 || !now.Before(store.Time(ends)):
+	case ended || !s.Now().Before(ends):
 		return access.Absent, nil
 	}
 	return access.Active, nil
+}
+
+// Pause is the longest time in which the session was not used since its
+// authenticators were last proved: for rules of organizations on idle sessions.
+func (s *Service) Pause(ctx context.Context, session id.Session) (time.Duration, error) {
+	_, _, pause, err := s.look(ctx, session)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return 0, fmt.Errorf("session: pause: %w", err)
+	}
+	return pause, nil
+}
+
+func (s *Service) look(ctx context.Context, session id.Session) (ended bool, ends time.Time, pause time.Duration, err error) {
+	if s.cache.trusted(s.Now(), s.Store.Engine()) {
+		if v, ok := s.cache.get(session); ok {
+			return false, v.Ends, v.Pause, nil
+		}
+	}
+	var endedAt, endsAt, us int64
+	err = s.Store.View(ctx, store.Lookup(), func(tx *store.Tx) error {
+		return tx.Row(findState, session).Scan(&endedAt, &endsAt, &us)
+	})
+	return endedAt != 0, store.Time(endsAt), time.Duration(us) * time.Microsecond, err
 }
 
 // Entered tells how the session stands in the organization: whether it has

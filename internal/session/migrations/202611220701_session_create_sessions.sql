@@ -21,7 +21,8 @@ CREATE INDEX session_sessions_ends ON session_sessions (ends_at);
 CREATE TABLE session_seen (
   session_id {{TEXT}} NOT NULL PRIMARY KEY REFERENCES session_sessions(id),
   user_id {{TEXT}} NOT NULL REFERENCES directory_users(id),
-  seen_at {{INT64}} NOT NULL
+  seen_at {{INT64}} NOT NULL,
+  pause {{INT64}} NOT NULL
 ) {{STRICT}};
 
 CREATE TABLE session_entries (
