@@ -109,10 +109,9 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 
 // large lists the files and packages that may be larger, with the reason.
 var large = map[string]string{
-	"internal/directory":   "organizations, people and invitations share rows and transactions; what shows them is internal/directory/desk",
-	"internal/audit":       "what is written, signed, proven and verified is one format; its face is a package of its own",
-	"internal/web/bind.go": "reading and checking an input from its type is one idea",
-	"internal/keyring":     "keys, their copies and their ledger are one state: apart, they would have to export wrapped keys to each other",
+	"internal/directory": "organizations, people and invitations share rows and transactions; what shows them is internal/directory/desk",
+	"internal/audit":     "what is written, signed, proven and verified is one format; its face is a package of its own",
+	"internal/keyring":   "keys, their copies and their ledger are one state: apart, they would have to export wrapped keys to each other",
 }
 
 func TestFilesAndPackagesStaySmall(t *testing.T) {

@@ -4,7 +4,7 @@ package archtest
 // of lower tiers freely, and of its own tier only by an edge below.
 var tiers = [][]string{
 	{"internal/id", "internal/fault", "internal/caller", "internal/capability", "internal/clock"},
-	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "verify"},
+	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/web/input", "internal/web/replay", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "verify"},
 	{"internal/console", "internal/keyring", "internal/keyring/keyringtest", "internal/audit", "internal/audit/reading", "internal/access", "internal/trust"},
 	{"internal/directory", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue"},
 	{"internal/signin", "internal/provider", "internal/federation", "internal/scim", "internal/setup"},
@@ -19,7 +19,9 @@ var edges = map[[2]string]string{
 	{"internal/store/storetest", "internal/store"}:       "it opens what store is",
 	{"verify", "internal/tlog"}:                          "the verifier checks the log's own formats",
 	{"internal/web", "internal/i18n"}:                    "problems are in the reader's language",
-	{"internal/web", "internal/store"}:                   "answers to repeated requests are kept in a table",
+	{"internal/web", "internal/web/input"}:               "a JSON route reads its input",
+	{"internal/web/replay", "internal/web"}:              "it stands in the path of a request",
+	{"internal/web/replay", "internal/store"}:            "answers to repeated requests are kept in a table",
 	{"internal/job", "internal/store"}:                   "leases are rows",
 	{"internal/mail", "internal/store"}:                  "the outbox is a table",
 	{"internal/mail", "internal/i18n"}:                   "messages are in the reader's language",

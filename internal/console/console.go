@@ -76,6 +76,8 @@ type Console struct {
 
 	// Find gives further results of the command palette. May be nil.
 	Find func(ctx context.Context, who caller.Caller, q string) []Link
+
+	apiDoc apiDoc
 }
 
 // Shell is what the frame shows of the signed-in caller.

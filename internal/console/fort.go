@@ -120,18 +120,18 @@ func planSVG() string {
 	var b strings.Builder
 	b.WriteString(`<svg class="plan" viewBox="0 0 600 600" aria-hidden="true" focusable="false"><g fill="none" stroke="currentColor" stroke-linejoin="round">`)
 	line := func(width, opacity float64, shapes ...[]point) {
-		fmt.Fprintf(&b, `<path stroke-width="%g" opacity="%g" d="%s"/>`, width, opacity, pathOf(shapes...))
+		fmt.Fprintf(&b, `<path vector-effect="non-scaling-stroke" stroke-width="%g" opacity="%g" d="%s"/>`, width, opacity, pathOf(shapes...))
 	}
-	line(2.2, 1, t.outline())
+	line(1.6, 1, t.outline())
 	line(1, .75, inner.outline())
 	line(1, .75, t.polygon(62))
 	line(1, .5, t.polygon(54))
-	line(1.4, .9, t.ravelins(44, 42, 62)...)
+	line(1.2, .9, t.ravelins(44, 42, 62)...)
 	line(1.2, .7, t.star(232, 216))
 	line(1, .5, t.star(242, 225))
 	line(.8, .35, t.star(266, 246))
 	// Hachures of the glacis, radiating as on an engraved map.
-	b.WriteString(`<path stroke-width=".7" opacity=".3" d="`)
+	b.WriteString(`<path vector-effect="non-scaling-stroke" stroke-width=".8" opacity=".3" d="`)
 	for i := range 180 {
 		a := 2 * math.Pi * float64(i) / 180
 		p, q := polar(t.c, 270, a), polar(t.c, 284+6*math.Sin(float64(i)*2.4), a)
@@ -139,7 +139,7 @@ func planSVG() string {
 	}
 	b.WriteString(`"/>`)
 	// The streets of the town, from the keep to the gates.
-	b.WriteString(`<path stroke-width=".8" opacity=".45" d="`)
+	b.WriteString(`<path vector-effect="non-scaling-stroke" stroke-width="1" opacity=".45" d="`)
 	for k := range t.n {
 		from, dir, _, length := t.edge(k)
 		gate := from.add(dir, length/2)

@@ -18,6 +18,8 @@ func (c *Console) routes() []web.Route {
 		web.Page("POST /prefs", capability.Public, c.changePrefs,
 			web.NoEntry("sets a cookie of the reader's own browser; the server keeps nothing"), web.MaxBody(16<<10)),
 		web.Page("GET /console/palette", capability.Self, c.palette),
+		web.Page("GET /docs/api", capability.Public, c.apiReference),
+		web.Protocol("GET /docs/openapi.json", capability.Public, c.openAPI, web.CORS(), web.Cache("public, max-age=300")),
 	}
 }
 

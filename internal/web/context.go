@@ -12,6 +12,7 @@ import (
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/i18n"
+	"github.com/rempart/rempart/internal/web/input"
 )
 
 // state is what the path knows of one request. Only the goroutine that serves
@@ -160,9 +161,9 @@ func Form(r *http.Request) (url.Values, error) {
 	}
 	raw, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, bodyError(err)
+		return nil, input.BodyError(err)
 	}
-	if bytes.Count(raw, []byte("&")) > maxMembers {
+	if bytes.Count(raw, []byte("&")) > maxFields {
 		return nil, fault.New(fault.Invalid, "web.error.too-deep", nil)
 	}
 	v, err := url.ParseQuery(string(raw))

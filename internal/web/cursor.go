@@ -41,7 +41,7 @@ func (c *Cursors) Decode(who, query, cursor string) ([]byte, error) {
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(raw) < cursorMACLen || !hmac.Equal(raw[:cursorMACLen], c.mac(who, query, raw[cursorMACLen:])) {
-		return nil, fault.New(fault.Invalid, "web.error.cursor", nil).At("?cursor", codeInvalid)
+		return nil, fault.New(fault.Invalid, "web.error.cursor", nil).At("?cursor", "web.field.invalid")
 	}
 	return raw[cursorMACLen:], nil
 }

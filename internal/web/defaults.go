@@ -10,10 +10,8 @@ const (
 	defaultBody  = 1 << 20          // bytes of a body, where the route says nothing
 	maxURL       = 8 << 10          // bytes of a request target
 	maxHeader    = 32 << 10         // bytes of all header fields
-	maxDepth     = 32               // nesting of a JSON body
-	maxMembers   = 10_000           // members and elements of a JSON body, altogether
 	maxDevice    = 256              // bytes kept of User-Agent
-	maxFields    = 20               // errors named in one problem
+	maxFields    = 2000             // fields of a form
 	requestTime  = 30 * time.Second // of a handler, by its context
 	headerTime   = 10 * time.Second // to read the header
 	readTime     = 30 * time.Second // to read header and body

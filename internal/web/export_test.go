@@ -8,8 +8,5 @@ import (
 // ClientAddr is clientAddr, for tests.
 func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr { return clientAddr(r, trusted) }
 
-// ParseJSON is parseJSON, for the fuzz test.
-func ParseJSON(raw []byte) (any, error) { return parseJSON(raw) }
-
 // Source is source, for tests.
 func Source(uri string) string { return source(uri) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/fault"
+	"github.com/rempart/rempart/internal/web/input"
 )
 
 // httpError is an error that HTTP itself has a status for.
@@ -40,6 +41,9 @@ func StatusOf(err error) int {
 	if errors.As(err, &h) {
 		return h.status
 	}
+	if errors.Is(err, input.ErrMediaType) {
+		return http.StatusUnsupportedMediaType
+	}
 	if fault.Of(err) == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
 		return http.StatusServiceUnavailable
 	}
@@ -55,6 +59,8 @@ func CodeOf(err error) string {
 	}
 	f := fault.Of(err)
 	switch {
+	case errors.Is(err, input.ErrMediaType):
+		return "media_type"
 	case f == nil && StatusOf(err) == http.StatusServiceUnavailable:
 		return fault.Unavailable.String()
 	case f == nil:

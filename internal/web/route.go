@@ -29,6 +29,7 @@ import (
 
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/web/input"
 )
 
 // Route is one entry of the registry of routes.
@@ -95,14 +96,14 @@ func JSON[I, O any](pattern, perm string, fn func(ctx context.Context, who calle
 	for _, o := range opts {
 		o(&r)
 	}
-	bind, err := newBinding(pattern, in)
+	bind, err := input.New(pattern, in)
 	if err != nil {
 		panic(fmt.Sprintf("web: route %q: %v", pattern, err))
 	}
 	status := r.Status
 	r.Serve = func(w http.ResponseWriter, req *http.Request) error {
 		var v I
-		if err := bind.decode(req, reflect.ValueOf(&v).Elem()); err != nil {
+		if err := bind.Decode(req, reflect.ValueOf(&v).Elem()); err != nil {
 			return err
 		}
 		o, err := fn(req.Context(), Who(req), &v)

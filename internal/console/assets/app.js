@@ -118,3 +118,11 @@ function say(text) { live.textContent = ''; setTimeout(() => { live.textContent 
 document.addEventListener('htmx:after:swap', () => {
   for (const b of document.querySelectorAll('[data-copy],[data-reveal]')) b.hidden = false;
 });
+
+// A link into a closed part opens it.
+function reach() {
+  const there = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (there?.matches('details')) { there.open = true; there.scrollIntoView(); }
+}
+addEventListener('hashchange', reach);
+reach();

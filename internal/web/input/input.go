@@ -1,7 +1,12 @@
-package web
+// Package input reads a request into the struct that names what it may hold:
+// fields tagged path, query and header, and a JSON body of the fields with a
+// json tag. What the struct does not name is refused, as is what does not fit
+// the schema made from it; the error names members, never values.
+//
+// It serves web.JSON, and the API description, which lists the same members.
+package input
 
 import (
-	"bytes"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -29,6 +34,15 @@ var _ = func() struct{} {
 	return struct{}{}
 }()
 
+// Bounds of what is read.
+const (
+	maxValue   = 8 << 10 // bytes of one parameter
+	maxValues  = 200     // values of one parameter
+	maxDepth   = 32      // nesting of a body
+	maxMembers = 10_000  // members and elements of a body, altogether
+	maxFields  = 20      // members named in one fault
+)
+
 // Codes of the errors of a member. They are message keys.
 const (
 	codeRequired = "web.field.required"
@@ -44,16 +58,16 @@ const (
 	codeInvalid  = "web.field.invalid"
 )
 
-// param is a field of an input that is not in the body.
-type param struct {
-	in    string // path, query or header
-	name  string
+// Param is a field of an input that is not in the body.
+type Param struct {
+	In    string // path, query or header
+	Name  string
+	Type  reflect.Type
+	Field reflect.StructField
 	index []int
-	typ   reflect.Type
-	field reflect.StructField
-	// schema validates the value; required says it may not be absent.
-	schema   *huma.Schema
-	required bool
+	// Schema validates the value; Required says it may not be absent.
+	Schema   *huma.Schema
+	Required bool
 }
 
 type member struct {
@@ -61,36 +75,37 @@ type member struct {
 	index []int
 }
 
-// binding reads requests into one input type.
-type binding struct {
+// Binding reads requests into one input type.
+type Binding struct {
 	registry huma.Registry
-	params   []param
+	params   []Param
 	queries  map[string]bool
 	members  []member
 	body     *huma.Schema // nil: there is no body
 	optional bool         // the body may be absent: no member is required
 }
 
-func newBinding(pattern string, t reflect.Type) (*binding, error) {
+// New makes the binding of the struct t for a route of the pattern.
+func New(pattern string, t reflect.Type) (*Binding, error) {
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("input %s is not a struct", t)
 	}
-	b := &binding{registry: huma.NewMapRegistry("#/components/schemas/", schemaName), queries: map[string]bool{}}
+	b := &Binding{registry: huma.NewMapRegistry("#/components/schemas/", SchemaName), queries: map[string]bool{}}
 	if err := b.collect(t, nil); err != nil {
 		return nil, err
 	}
-	b.body = bodySchema(b.registry, t)
+	b.body = BodySchema(b.registry, t)
 	b.optional = b.body == nil || len(b.body.Required) == 0
-	_, p := split(pattern)
+	_, p, _ := strings.Cut(pattern, " ")
 	for _, prm := range b.params {
-		if prm.in == "path" && !strings.Contains(p, "{"+prm.name+"}") && !strings.Contains(p, "{"+prm.name+"...}") {
-			return nil, fmt.Errorf("path has no {%s}", prm.name)
+		if prm.In == "path" && !strings.Contains(p, "{"+prm.Name+"}") && !strings.Contains(p, "{"+prm.Name+"...}") {
+			return nil, fmt.Errorf("path has no {%s}", prm.Name)
 		}
 	}
 	return b, nil
 }
 
-func (b *binding) collect(t reflect.Type, index []int) error {
+func (b *Binding) collect(t reflect.Type, index []int) error {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		at := append(slices.Clone(index), i)
@@ -103,7 +118,7 @@ func (b *binding) collect(t reflect.Type, index []int) error {
 		if !f.IsExported() {
 			continue
 		}
-		if name := jsonName(f); name != "" {
+		if name := JSONName(f); name != "" {
 			b.members = append(b.members, member{name, at})
 			continue
 		}
@@ -116,10 +131,10 @@ func (b *binding) collect(t reflect.Type, index []int) error {
 			if !bindable(f.Type) {
 				return fmt.Errorf("field %s: a %s cannot be read from the %s", f.Name, f.Type, in)
 			}
-			b.params = append(b.params, param{
-				in: in, name: name, index: at, typ: f.Type, field: f,
-				schema:   huma.SchemaFromField(b.registry, f, f.Name),
-				required: in == "path" || f.Tag.Get("required") == "true",
+			b.params = append(b.params, Param{
+				In: in, Name: name, index: at, Type: f.Type, Field: f,
+				Schema:   huma.SchemaFromField(b.registry, f, f.Name),
+				Required: in == "path" || f.Tag.Get("required") == "true",
 			})
 			if in == "query" {
 				b.queries[name] = true
@@ -133,7 +148,8 @@ func (b *binding) collect(t reflect.Type, index []int) error {
 	return nil
 }
 
-func jsonName(f reflect.StructField) string {
+// JSONName is the name of the field in JSON, "" if it is in none.
+func JSONName(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 	if name == "-" {
 		return ""
@@ -141,9 +157,9 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// bodySchema is the schema of the members of t with a json tag, or nil when it
+// BodySchema is the schema of the members of t with a json tag, or nil when it
 // has none.
-func bodySchema(r huma.Registry, t reflect.Type) *huma.Schema {
+func BodySchema(r huma.Registry, t reflect.Type) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}, AdditionalProperties: false}
 	var walk func(reflect.Type)
 	walk = func(t reflect.Type) {
@@ -153,11 +169,11 @@ func bodySchema(r huma.Registry, t reflect.Type) *huma.Schema {
 				walk(f.Type)
 				continue
 			}
-			name := jsonName(f)
+			name := JSONName(f)
 			if name == "" || !f.IsExported() {
 				continue
 			}
-			s.Properties[name] = huma.SchemaFromField(r, f, schemaName(t, t.Name())+f.Name)
+			s.Properties[name] = huma.SchemaFromField(r, f, SchemaName(t, t.Name())+f.Name)
 			opts := f.Tag.Get("json")
 			required := f.Type.Kind() != reflect.Pointer && !strings.Contains(opts, "omitempty") && !strings.Contains(opts, "omitzero")
 			if v, ok := f.Tag.Lookup("required"); ok {
@@ -176,31 +192,32 @@ func bodySchema(r huma.Registry, t reflect.Type) *huma.Schema {
 	return s
 }
 
-// schemaName names a type in the schemas: package and type, so that two
+// SchemaName names a type in the schemas: package and type, so that two
 // capabilities may both have a Rule.
-func schemaName(t reflect.Type, hint string) string {
+func SchemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	name := t.Name()
 	if name == "" {
-		return upper(hint)
+		return Upper(hint)
 	}
 	base, args, generic := strings.Cut(name, "[")
-	out := upper(path.Base(t.PkgPath())) + upper(base)
+	out := Upper(path.Base(t.PkgPath())) + Upper(base)
 	if generic {
-		out = upper(base)
+		out = Upper(base)
 		for arg := range strings.SplitSeq(strings.TrimSuffix(args, "]"), ",") {
 			arg = arg[strings.LastIndex(arg, "/")+1:]
 			for part := range strings.SplitSeq(arg, ".") {
-				out += upper(strings.Trim(part, "*[]"))
+				out += Upper(strings.Trim(part, "*[]"))
 			}
 		}
 	}
 	return out
 }
 
-func upper(s string) string {
+// Upper gives s with a capital at its beginning.
+func Upper(s string) string {
 	if s == "" || s == "." {
 		return ""
 	}
@@ -224,9 +241,9 @@ func bindable(t reflect.Type) bool {
 	return false
 }
 
-// decode reads the request into v, a struct of the binding's type. The error
+// Decode reads the request into v, a struct of the binding's type. The error
 // is a fault that names members, never values.
-func (b *binding) decode(r *http.Request, v reflect.Value) error {
+func (b *Binding) Decode(r *http.Request, v reflect.Value) error {
 	bad := fault.New(fault.Invalid, "web.error.invalid", nil)
 	query := r.URL.Query()
 	for name := range query {
@@ -236,17 +253,17 @@ func (b *binding) decode(r *http.Request, v reflect.Value) error {
 	}
 	for _, p := range b.params {
 		var values []string
-		switch p.in {
+		switch p.In {
 		case "path":
-			values = []string{r.PathValue(p.name)}
+			values = []string{r.PathValue(p.Name)}
 		case "query":
-			values = query[p.name]
+			values = query[p.Name]
 		case "header":
-			values = r.Header.Values(p.name)
+			values = r.Header.Values(p.Name)
 		}
-		where := map[string]string{"path": "{" + p.name + "}", "query": "?" + p.name, "header": p.name}[p.in]
+		where := map[string]string{"path": "{" + p.Name + "}", "query": "?" + p.Name, "header": p.Name}[p.In]
 		if len(values) == 0 {
-			if p.required {
+			if p.Required {
 				bad = bad.At(where, codeRequired)
 			}
 			continue
@@ -254,7 +271,7 @@ func (b *binding) decode(r *http.Request, v reflect.Value) error {
 		code := p.set(v.FieldByIndex(p.index), values, b.registry)
 		switch {
 		case code == "":
-		case p.in == "path":
+		case p.In == "path":
 			// An identifier that cannot exist names nothing.
 			return fault.ErrNotFound
 		default:
@@ -281,12 +298,13 @@ func noBody(r *http.Request) error {
 		return fault.New(fault.Invalid, "web.error.no-body", nil)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return bodyError(err)
+		return BodyError(err)
 	}
 	return nil
 }
 
-func bodyError(err error) error {
+// BodyError is the fault for a body that could not be read.
+func BodyError(err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return fault.New(fault.TooLarge, "web.error.too-large", err)
@@ -294,13 +312,13 @@ func bodyError(err error) error {
 	return fault.New(fault.Invalid, "web.error.malformed", err)
 }
 
-func (p *param) set(v reflect.Value, values []string, reg huma.Registry) (code string) {
-	t := p.typ
+func (p *Param) set(v reflect.Value, values []string, reg huma.Registry) (code string) {
+	t := p.Type
 	if t.Kind() == reflect.Slice && !reflect.PointerTo(t).Implements(textType) {
 		if len(values) == 1 {
 			values = strings.Split(values[0], ",")
 		}
-		if p.schema.MaxItems == nil && len(values) > MaxPage {
+		if p.Schema.MaxItems == nil && len(values) > maxValues {
 			return codeLong
 		}
 		out := reflect.MakeSlice(t, len(values), len(values))
@@ -313,7 +331,7 @@ func (p *param) set(v reflect.Value, values []string, reg huma.Registry) (code s
 			checked = append(checked, c)
 		}
 		v.Set(out)
-		return check(reg, p.schema, checked)
+		return check(reg, p.Schema, checked)
 	}
 	if len(values) != 1 {
 		return codeTwice
@@ -322,12 +340,12 @@ func (p *param) set(v reflect.Value, values []string, reg huma.Registry) (code s
 	if code != "" {
 		return code
 	}
-	return check(reg, p.schema, c)
+	return check(reg, p.Schema, c)
 }
 
 // setOne parses s into v and gives the value that the schema is checked with.
 func setOne(v reflect.Value, s string) (any, string) {
-	if len(s) > maxURL || strings.ContainsRune(s, 0) {
+	if len(s) > maxValue || strings.ContainsRune(s, 0) {
 		return nil, codeLong
 	}
 	if v.Kind() == reflect.Pointer {
@@ -379,7 +397,7 @@ func check(reg huma.Registry, s *huma.Schema, v any) string {
 
 // decodeBody reads a JSON body: of the one media type, bounded in size, depth
 // and members, without a member twice, and exactly of the type's shape.
-func (b *binding) decodeBody(r *http.Request, v reflect.Value) error {
+func (b *Binding) decodeBody(r *http.Request, v reflect.Value) error {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		if b.optional {
 			return nil
@@ -388,11 +406,11 @@ func (b *binding) decodeBody(r *http.Request, v reflect.Value) error {
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
 		media != "application/json" && !(r.Method == http.MethodPatch && media == "application/merge-patch+json") {
-		return errMediaType
+		return ErrMediaType
 	}
 	raw, err := io.ReadAll(r.Body)
 	if err != nil {
-		return bodyError(err)
+		return BodyError(err)
 	}
 	tree, err := parseJSON(raw)
 	if err != nil {
@@ -424,107 +442,8 @@ func (b *binding) decodeBody(r *http.Request, v reflect.Value) error {
 	return nil
 }
 
-// parseJSON reads one JSON value into maps, slices and scalars.
-func parseJSON(raw []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	p := parser{d: d}
-	v, err := p.value("", 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Invalid, "web.error.malformed", nil)
-	}
-	return v, nil
-}
-
-type parser struct {
-	d     *json.Decoder
-	count int
-}
-
-func (p *parser) value(at string, depth int) (any, error) {
-	p.count++
-	if depth > maxDepth || p.count > maxMembers {
-		return nil, fault.New(fault.Invalid, "web.error.too-deep", nil)
-	}
-	tok, err := p.d.Token()
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "web.error.malformed", err)
-	}
-	switch tok := tok.(type) {
-	case json.Number:
-		f, err := tok.Float64()
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "web.error.invalid", nil).At(at, codeType)
-		}
-		return f, nil
-	case json.Delim:
-		if tok == '[' {
-			list := []any{}
-			for i := 0; p.d.More(); i++ {
-				v, err := p.value(at+"/"+strconv.Itoa(i), depth+1)
-				if err != nil {
-					return nil, err
-				}
-				list = append(list, v)
-			}
-			_, err := p.d.Token()
-			return list, malformed(err)
-		}
-		obj := map[string]any{}
-		for p.d.More() {
-			key, err := p.d.Token()
-			if err != nil {
-				return nil, malformed(err)
-			}
-			name, ok := key.(string)
-			if !ok {
-				return nil, fault.New(fault.Invalid, "web.error.malformed", nil)
-			}
-			here := at + "/" + pointer(name)
-			if _, twice := obj[name]; twice {
-				return nil, fault.New(fault.Invalid, "web.error.invalid", nil).At(here, codeTwice)
-			}
-			v, err := p.value(here, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			obj[name] = v
-		}
-		_, err := p.d.Token()
-		return obj, malformed(err)
-	}
-	return tok, nil
-}
-
-func malformed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fault.New(fault.Invalid, "web.error.malformed", err)
-}
-
-// pointer escapes a member's name for a JSON pointer (RFC 6901).
-func pointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(clip(name))
-}
-
-// clip bounds a name that a client chose, and takes what could deceive a
-// reader of a terminal or log out of it.
-func clip(name string) string {
-	clean := strings.Map(func(r rune) rune {
-		if r < 0x20 || r > 0x7e {
-			return '?'
-		}
-		return r
-	}, name)
-	if len(clean) > 64 {
-		return clean[:64] + "~"
-	}
-	return clean
-}
+// ErrMediaType is the fault for a body of another media type: 415.
+var ErrMediaType = fault.New(fault.Invalid, "web.error.media-type", nil)
 
 // faultOf turns huma's findings into a fault without their values.
 func faultOf(errs []error) error {
@@ -606,22 +525,12 @@ func codeOf(err error) string {
 	return codeInvalid
 }
 
-// ETag is the entity tag of a revision.
-func ETag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
-
-// IfMatch checks the If-Match header of a change against the revision that is
-// stored. An empty header is refused: whoever changes says what she saw.
-func IfMatch(header string, revision int64) error {
-	if header == "" {
-		return fault.New(fault.Precondition, "web.error.if-match-missing", nil)
+// Describe lists the parameters of the input type t, with their schemas in
+// the registry.
+func Describe(r huma.Registry, t reflect.Type) ([]Param, error) {
+	b := &Binding{registry: r, queries: map[string]bool{}}
+	if err := b.collect(t, nil); err != nil {
+		return nil, err
 	}
-	if header == "*" {
-		return nil
-	}
-	for tag := range strings.SplitSeq(header, ",") {
-		if strings.TrimSpace(tag) == ETag(revision) {
-			return nil
-		}
-	}
-	return fault.New(fault.Precondition, "web.error.changed-meanwhile", nil)
+	return b.params, nil
 }

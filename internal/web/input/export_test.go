@@ -1,0 +1,4 @@
+package input
+
+// ParseJSON is parseJSON, for the fuzz test.
+func ParseJSON(raw []byte) (any, error) { return parseJSON(raw) }
