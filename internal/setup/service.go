@@ -11,6 +11,7 @@ import (
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/clock"
 	"github.com/rempart/rempart/internal/id"
+	"github.com/rempart/rempart/internal/keyring"
 	"github.com/rempart/rempart/internal/store"
 )
 
@@ -19,6 +20,7 @@ import (
 type Service struct {
 	Store *store.DB // main
 	Audit *audit.Log
+	Keys  *keyring.Service
 	Now   clock.Now
 
 	// Proxies are the peers that may say that a request came to them over TLS.

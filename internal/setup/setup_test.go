@@ -1,7 +1,11 @@
 package setup_test
 
 import (
+	"crypto/tls"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/rempart/rempart/internal/setup"
@@ -47,5 +51,49 @@ func TestCheckDecidesWhetherAStartIsAllowed(t *testing.T) {
 	var ie *setup.IssuerError
 	if err := real.Check(setup.Real, "https://x.example"); !errors.As(err, &ie) || ie.Fixed != real.Issuer {
 		t.Errorf("the error does not carry the fixed issuer: %v", err)
+	}
+}
+
+func TestSecureIsThisMachineOrTLS(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.2/32")}
+	for _, c := range []struct {
+		name   string
+		peer   string
+		tls    bool
+		header http.Header
+		want   bool
+	}{
+		{"TLS from anywhere", "203.0.113.9:4000", true, nil, true},
+		{"clear from afar", "203.0.113.9:4000", false, nil, false},
+		{"clear from afar that says https", "203.0.113.9:4000", false, http.Header{"X-Forwarded-Proto": {"https"}}, false},
+		{"this machine", "127.0.0.1:4000", false, nil, true},
+		{"this machine by IPv6", "[::1]:4000", false, nil, true},
+		{"this machine as IPv4 in IPv6", "[::ffff:127.0.0.1]:4000", false, nil, true},
+		{"a proxy on this machine that nobody named", "127.0.0.1:4000", false, http.Header{"X-Forwarded-For": {"203.0.113.9"}}, false},
+		{"the same with another header", "127.0.0.1:4000", false, http.Header{"Forwarded": {"for=203.0.113.9"}}, false},
+		{"a named proxy that had TLS", "10.1.2.3:4000", false, http.Header{"X-Forwarded-Proto": {"https"}}, true},
+		{"a named proxy that had none", "10.1.2.3:4000", false, http.Header{"X-Forwarded-Proto": {"http"}}, false},
+		{"a named proxy that does not say", "10.1.2.3:4000", false, nil, false},
+		{"a named proxy on this machine that does not say", "127.0.0.2:4000", false, nil, false},
+		{"a named proxy that hands on a lie of the client's", "10.1.2.3:4000", false, http.Header{"X-Forwarded-Proto": {"https", "http"}}, false},
+		{"no address", "@", false, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "http://localhost/setup", nil)
+			r.RemoteAddr, r.TLS = c.peer, nil
+			if c.tls {
+				r.TLS = &tls.ConnectionState{}
+			}
+			for k, v := range c.header {
+				r.Header[k] = v
+			}
+			source := netip.Addr{}
+			if ap, err := netip.ParseAddrPort(c.peer); err == nil {
+				source = ap.Addr().Unmap()
+			}
+			if got := setup.Secure(&setup.Service{Proxies: proxies}, r, source); got != c.want {
+				t.Errorf("got %t, want %t", got, c.want)
+			}
+		})
 	}
 }
