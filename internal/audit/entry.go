@@ -276,6 +276,9 @@ func (p *Pen) drafts(e Entry) ([]*draft, error) {
 		if org == p.ref.org {
 			continue
 		}
+		if !slices.Contains(p.also, org) {
+			return nil, fmt.Errorf("%w: %s", keyring.ErrNotReady, org)
+		}
 		d, err := p.seal(refOf(org), p.newID(), e.Kind, f, nil)
 		if err != nil {
 			return nil, err

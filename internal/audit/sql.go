@@ -61,7 +61,6 @@ var (
 	selectLog = perLog("select_log", `SELECT origin, slot, size, root, signed, signed_key, signed_at FROM audit_logs WHERE org_id = {log}`)
 
 	selectPending = q.Add("select_pending", `SELECT org_id, seq, id, leaf FROM audit_entries WHERE seq < 0 ORDER BY org_id, id LIMIT $1`, store.ForSystem)
-	countPending  = q.Add("count_pending", `SELECT count(*) FROM audit_entries WHERE seq < 0 AND at < $1`, store.ForSystem)
 	setIndex      = q.Add("set_index", `UPDATE audit_entries SET seq = $1 WHERE org_id = $2 AND seq = $3`, store.ForSystem)
 	setIndexes    = q.Add("set_indexes", `UPDATE audit_entries SET seq = v.column2 FROM (VALUES `+pairs(2, indexBatch)+`) AS v
 		WHERE audit_entries.org_id = $1 AND audit_entries.seq = v.column1`, store.ForSystem)
@@ -83,6 +82,7 @@ var (
 	selectErasure = perLog("select_erasure", `SELECT seq FROM audit_entries WHERE org_id = {log} AND target = $1 AND kind LIKE '%.erased' AND seq > $2 ORDER BY id LIMIT 1`)
 	selectPruned  = perLog("select_pruned", `SELECT first, last, entry FROM audit_pruned WHERE org_id = {log} ORDER BY first`)
 	selectSeq     = perLog("select_seq", `SELECT seq FROM audit_entries WHERE org_id = {log} AND id = $1`)
+	selectWaiting = perLog("select_waiting", `SELECT id, at FROM audit_entries WHERE org_id = {log} AND seq < 0 ORDER BY id`)
 	selectBeyond  = perLog("select_beyond", `SELECT id, seq FROM audit_entries WHERE org_id = {log} AND seq >= $1 ORDER BY seq LIMIT 20`)
 
 	selectUnsigned = q.Add("select_unsigned", `SELECT org_id FROM audit_logs WHERE signed < size ORDER BY org_id LIMIT $1`, store.ForSystem)
