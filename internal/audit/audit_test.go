@@ -23,6 +23,7 @@ import (
 	"github.com/rempart/rempart/internal/clock"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
+	"github.com/rempart/rempart/internal/keyring/keyringtest"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/store/storetest"
 	"github.com/rempart/rempart/internal/tlog"
@@ -49,7 +50,8 @@ type world struct {
 	config storetest.Configs
 	store  *store.Store
 	clock  *clock.Fixed
-	keys   *keyring.Memory
+	keys   *keyring.Service
+	dir    string // of the keyring's places
 	log    *audit.Log
 	org    id.Org
 	who    caller.Caller
@@ -57,12 +59,12 @@ type world struct {
 }
 
 func manifests() []capability.Manifest {
-	return []capability.Manifest{(&audit.Log{}).Manifest(), manifest}
+	return []capability.Manifest{keyring.Manifest(), (&audit.Log{}).Manifest(), manifest}
 }
 
 func newWorld(t testing.TB, c storetest.Configs) *world {
 	t.Helper()
-	w := &world{t: t, config: c, clock: clock.NewFixed(start), keys: &keyring.Memory{}, org: id.NewOrg(start)}
+	w := &world{t: t, config: c, clock: clock.NewFixed(start), dir: t.TempDir(), org: id.NewOrg(start)}
 	w.who = w.user("198.51.100.7")
 	if err := store.Migrate(context.Background(), c.Main, c.Keys, manifests()); err != nil {
 		t.Fatal(err)
@@ -78,6 +80,14 @@ func (w *world) open() {
 	w.close = sync.OnceFunc(func() { s.Close() })
 	w.t.Cleanup(w.close)
 	w.store = s
+	fresh := w.keys == nil
+	w.keys = keyringtest.Unopened(w.t, s, w.clock.Now, w.dir)
+	if fresh {
+		_, err = w.keys.Setup(context.Background())
+	} else {
+		err = w.keys.Start(context.Background())
+	}
+	w.must(err)
 	w.log = &audit.Log{Store: s.Main, Now: w.clock.Now, Ready: w.keys.Ready, Process: slog.New(slog.DiscardHandler), Host: "id.example.com", Node: "one", Version: "test"}
 	s.Main.SetJournal(w.log)
 	w.must(w.log.Open(context.Background()))
@@ -116,6 +126,12 @@ func (w *world) do(who caller.Caller, e audit.Entry) error {
 		}
 		return pen.Record(tx, e)
 	})
+}
+
+func (w *world) erase(o keyring.Owner) {
+	w.t.Helper()
+	_, err := w.keys.Destroy(context.Background(), caller.ForSystem("test"), o)
+	w.must(err)
 }
 
 func (w *world) settle() {
@@ -380,7 +396,7 @@ func TestADestroyedMemberKeyBlindsThePersonAndNoProof(t *testing.T) {
 		admin := w.user("192.0.2.1")
 		w.must(w.do(admin, audit.Entry{Kind: "keyring.member_key.erased", Target: audit.Target{Kind: "user", ID: w.who.User.String()}}))
 		w.settle()
-		w.keys.Erase(keyring.Member(w.org, w.who.User))
+		w.erase(keyring.Member(w.org, w.who.User))
 		w.clock.Advance(time.Minute)
 		got := w.search(audit.Query{Actor: "user:" + w.who.User.String()})
 		if len(got) != 1 || got[0].Source != "" || got[0].Private != nil || !cmp.Equal(got[0].Erased, []string{"person"}) || got[0].Actor.ID == "" {
@@ -400,8 +416,8 @@ func TestADestroyedMemberKeyBlindsThePersonAndNoProof(t *testing.T) {
 			t.Fatalf("%+v %v", rep.Counts, rep.Problems)
 		}
 		// And with the organization's key nothing opens, and all proofs hold.
-		w.keys.Erase(keyring.Organization(w.org))
-		w.keys.Erase(keyring.Member(w.org, admin.User))
+		w.erase(keyring.Organization(w.org))
+		w.erase(keyring.Member(w.org, admin.User))
 		if rep := w.verify(w.org); !rep.OK() || rep.Opened != 0 {
 			t.Fatalf("%+v", rep)
 		}
