@@ -20,5 +20,4 @@ const (
 	stopTime     = 20 * time.Second // for requests under way when the server stops
 	hstsSeconds  = 63_072_000       // two years
 	cursorMACLen = 16               // bytes of a cursor's MAC
-	replayTerm   = 24 * time.Hour   // for which an Idempotency-Key is remembered
 )

@@ -54,6 +54,10 @@ type Server struct {
 	// who has no more than Authenticate gets. May be nil.
 	RateLimit func(r *http.Request, who caller.Caller) (retry time.Duration, ok bool)
 
+	// Replay answers a repeated POST of the API with what the first one was
+	// answered, and carries others out by serve. Nil: all are carried out.
+	Replay func(w http.ResponseWriter, r *http.Request, who caller.Caller, serve func(http.ResponseWriter, *http.Request) error) error
+
 	// Observe is told of each answer: the route's pattern ("" if none met),
 	// the status and the time it took. May be nil.
 	Observe func(pattern, method string, status int, took time.Duration)
@@ -201,13 +205,21 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, route *Route) 
 		}
 		st.who = who
 	}
-	if err := route.Serve(w, r); err != nil {
+	if err := s.call(w, r, route); err != nil {
 		if rec, ok := w.(*recorder); ok && rec.status != 0 {
 			s.Log.ErrorContext(r.Context(), "error after the answer began", "request", st.who.Request.String(), "route", route.Pattern, "error", err)
 			panic(http.ErrAbortHandler)
 		}
 		s.fail(w, r, err)
 	}
+}
+
+// call runs the handler, once for repeated requests.
+func (s *Server) call(w http.ResponseWriter, r *http.Request, route *Route) error {
+	if s.Replay != nil && route.In != nil && r.Method == http.MethodPost {
+		return s.Replay(w, r, stateOf(r.Context()).who, route.Serve)
+	}
+	return route.Serve(w, r)
 }
 
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
