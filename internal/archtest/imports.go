@@ -22,6 +22,7 @@ var edges = map[[2]string]string{
 	{"internal/web", "internal/web/input"}:               "a JSON route reads its input",
 	{"internal/web/replay", "internal/web"}:              "it stands in the path of a request",
 	{"internal/web/replay", "internal/store"}:            "answers to repeated requests are kept in a table",
+	{"internal/web/replay", "internal/web/input"}:        "bodies that cannot be read are its faults",
 	{"internal/job", "internal/store"}:                   "leases are rows",
 	{"internal/mail", "internal/store"}:                  "the outbox is a table",
 	{"internal/mail", "internal/i18n"}:                   "messages are in the reader's language",
