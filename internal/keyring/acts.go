@@ -17,9 +17,10 @@ import (
 
 // Kinds of act on keys.
 const (
-	ActRotate    = "rotate"     // a new version of an owner's data key
-	ActRotateKEK = "rotate_kek" // a new key-encryption key; a job wraps the data keys again
-	ActDestroy   = "destroy"    // the end of an owner's key
+	ActRotate    = "rotate"           // a new version of an owner's data key
+	ActRecovery  = "replace_recovery" // a new recovery identity, for a new recovery kit
+	ActRotateKEK = "rotate_kek"       // a new key-encryption key; a job wraps the data keys again
+	ActDestroy   = "destroy"          // the end of an owner's key
 )
 
 // Act is an act on keys, as intent and outcome name it. An act is begun by an
@@ -201,6 +202,8 @@ func (s *Service) do(ctx context.Context, a Act) (Act, error) {
 		return s.doRotate(ctx, a)
 	case ActRotateKEK:
 		return s.doRotateKEK(ctx, a)
+	case ActRecovery:
+		return a, s.reopen(ctx) // its one transaction was kept or not; the kit is made again
 	}
 	return a, fmt.Errorf("keyring: act %s is of unknown kind %q", a.ID, a.Kind)
 }

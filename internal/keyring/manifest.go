@@ -46,6 +46,8 @@ func Manifest() capability.Manifest {
 			{Kind: "keyring.rotate.ended", Class: capability.ClassAdmin},
 			{Kind: "keyring.rotate_kek.begun", Class: capability.ClassAdmin},
 			{Kind: "keyring.rotate_kek.ended", Class: capability.ClassAdmin},
+			{Kind: "keyring.replace_recovery.begun", Class: capability.ClassAdmin},
+			{Kind: "keyring.replace_recovery.ended", Class: capability.ClassAdmin},
 			{Kind: "keyring.destroy.begun", Class: capability.ClassAdmin},
 			{Kind: "keyring.destroy.ended", Class: capability.ClassAdmin},
 		},

@@ -36,6 +36,9 @@ var (
 	deleteKEK   = qk.Add("delete_kek", `DELETE FROM keyring_keks WHERE id = $1 AND state = 'retired' AND NOT EXISTS (SELECT 1 FROM keyring_keys WHERE keyring_keys.parent = $1)`, store.ForSystem)
 	updateKEK   = qk.Add("update_kek", `UPDATE keyring_keks SET root_kind = $2, by_root = $3 WHERE id = $1`, store.ForSystem)
 
+	updateByRecovery = qk.Add("update_by_recovery", `UPDATE keyring_keks SET by_recovery = $2 WHERE id = $1`, store.ForSystem)
+	updateRecipient  = qk.Add("update_recipient", `UPDATE keyring_meta SET recipient = $1 WHERE id = 'keyring'`, store.ForSystem)
+
 	insertKey = qk.Add("insert_key", `INSERT INTO keyring_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`, store.ForSystem)
 
 	// Sixteen owners at a time: one statement prepared once, padded by repetition.
