@@ -39,3 +39,11 @@ func TestASecretWithOneWrongCharacterIsNone(t *testing.T) {
 		}
 	}
 }
+
+func TestARenewedSecretKeepsItsBeginningOnly(t *testing.T) {
+	s := id.NewSecret("rt")
+	r := id.RenewSecret(s, 21)
+	if !id.IsSecret("rt", r) || r[:7+21] != s[:7+21] || r == s || r[7+21:7+43] == s[7+21:7+43] {
+		t.Fatalf("%q of %q", r, s)
+	}
+}
