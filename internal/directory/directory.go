@@ -30,7 +30,6 @@
 package directory
 
 import (
-	"context"
 	"time"
 
 	"github.com/rempart/rempart/internal/access"
@@ -39,6 +38,7 @@ import (
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
+	"github.com/rempart/rempart/internal/mail"
 	"github.com/rempart/rempart/internal/store"
 )
 
@@ -49,10 +49,7 @@ type Service struct {
 	Now    clock.Now
 	Access *access.Service
 	Audit  *audit.Log
-
-	// Invite prepares the message of an invitation and gives what queues it in
-	// the transaction. app fills it from the outbox.
-	Invite func(ctx context.Context, m InvitationMail) (queue func(tx *store.Tx) error, err error)
+	Mail   *mail.Outbox
 
 	// OnDisable ends what a suspended or removed member holds in the
 	// organization, in the same transaction: org zero means everywhere, user

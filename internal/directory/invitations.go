@@ -14,6 +14,7 @@ import (
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
+	"github.com/rempart/rempart/internal/mail"
 	"github.com/rempart/rempart/internal/store"
 )
 
@@ -49,16 +50,6 @@ var (
 	ErrOther      = fault.New(fault.Denied, "directory.error.other-address", nil)
 	ErrSignIn     = fault.New(fault.Unknown, "directory.error.invitation-sign-in", nil)
 )
-
-// InvitationMail is the message that carries an invitation.
-type InvitationMail struct {
-	Org     Org
-	To      string
-	Lang    string
-	Inviter string // name of the person who invites, "" if none
-	Path    string // of the page that accepts it, with the secret
-	Expires time.Time
-}
 
 type invitationRow struct {
 	Invitation
@@ -122,7 +113,7 @@ func (s *Service) AddInvitation(ctx context.Context, who caller.Caller, org id.O
 		ID: id.NewInvitation(now), Org: org, Email: email, Roles: n.Roles, Locale: n.Locale, State: InvitationOpen,
 		By: who.ID(), Sent: now, Times: 1, Expires: now.Add(invitationTerm), Created: now,
 	}
-	queue, err := s.mail(ctx, who, v, token)
+	letter, err := s.letter(ctx, who, v, token)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -160,7 +151,7 @@ func (s *Service) AddInvitation(ctx context.Context, who caller.Caller, org id.O
 		case err != nil:
 			return fmt.Errorf("directory: insert invitation: %w", err)
 		}
-		if err := queue(tx); err != nil {
+		if err := s.Mail.QueueTx(tx, pen.Ring, letter); err != nil {
 			return err
 		}
 		return pen.Record(tx, audit.Entry{
@@ -171,25 +162,29 @@ func (s *Service) AddInvitation(ctx context.Context, who caller.Caller, org id.O
 	return v, s.refused(ctx, who, org, target("invitation", v.ID), err)
 }
 
-// mail prepares the message; without Invite nobody is told, and the invitation
-// would be worth nothing.
-func (s *Service) mail(ctx context.Context, who caller.Caller, v Invitation, token string) (func(*store.Tx) error, error) {
-	if s.Invite == nil {
-		return nil, fault.New(fault.Unavailable, "directory.error.no-mail", nil)
-	}
+// letter is the message that carries the invitation, whose secret is in its
+// link and nowhere else.
+func (s *Service) letter(ctx context.Context, who caller.Caller, v Invitation, token string) (mail.Message, error) {
 	o, err := s.FindOrg(ctx, v.Org)
 	if err != nil {
-		return nil, err
+		return mail.Message{}, err
 	}
-	m := InvitationMail{Org: o, To: v.Email, Lang: v.Locale, Path: "/invite/" + token, Expires: v.Expires}
+	m := mail.Message{
+		To: v.Email, Lang: v.Locale, Template: "directory.mail.invitation", Args: map[string]any{"Org": o.Name},
+		Link: s.Mail.BaseURL.JoinPath("invite", token).String(), Purpose: "invitation",
+		Owner: keyring.Organization(v.Org).String(), Expires: v.Expires,
+		Facts: []mail.Fact{{Label: "directory.mail.expires", Value: v.Expires}},
+	}
 	if !who.User.IsZero() {
 		names, err := s.Names(ctx, v.Org, []id.User{who.User})
 		if err != nil {
-			return nil, err
+			return m, err
 		}
-		m.Inviter = names[who.User]
+		if name := names[who.User]; name != "" {
+			m.Facts = append([]mail.Fact{{Label: "directory.mail.inviter", Value: name}}, m.Facts...)
+		}
 	}
-	return s.Invite(ctx, m)
+	return m, nil
 }
 
 // Invitations lists the organization's invitations, newest first; before is
@@ -256,7 +251,7 @@ func (s *Service) ResendInvitation(ctx context.Context, who caller.Caller, org i
 		return Invitation{}, fault.New(fault.Throttled, "directory.error.invitation-just-sent", nil).After(resendPause - now.Sub(v.Sent))
 	}
 	v.Sent, v.Times, v.Expires, v.State = now, v.Times+1, now.Add(invitationTerm), InvitationOpen
-	queue, err := s.mail(ctx, who, v, token)
+	letter, err := s.letter(ctx, who, v, token)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -283,7 +278,7 @@ func (s *Service) ResendInvitation(ctx context.Context, who caller.Caller, org i
 		} else if err != nil {
 			return fmt.Errorf("directory: reopen invitation: %w", err)
 		}
-		if err := queue(tx); err != nil {
+		if err := s.Mail.QueueTx(tx, pen.Ring, letter); err != nil {
 			return err
 		}
 		return pen.Record(tx, audit.Entry{Kind: EventInvitationResent, Target: target("invitation", inv), Facts: map[string]any{"times": v.Times}})
