@@ -66,7 +66,7 @@ func buildAssets() (served map[string]*asset, names map[string]string) {
 	}
 	add("inter.woff2", read("vendor/inter-latin-wght-normal.woff2"))
 	add("htmx.js", read("vendor/htmx.min.js"))
-	add("favicon.svg", read("favicon.svg"))
+	add("favicon.svg", []byte(faviconSVG()))
 	for _, name := range slices.Sorted(keysOf(bundles)) {
 		var body []byte
 		for _, part := range bundles[name] {

@@ -44,6 +44,8 @@ type view struct {
 	Name string
 }
 
+func oneFile(s string) fstest.MapFS { return fstest.MapFS{"p.html": {Data: []byte(s)}} }
+
 func render(t testing.TB, c *console.Console, r *http.Request, tmpl *console.Template, v any) (string, http.Header) {
 	t.Helper()
 	w := httptest.NewRecorder()

@@ -108,9 +108,18 @@ func pathOf(shapes ...[]point) string {
 
 // markSVG is the logo: the filled outline around an open courtyard.
 func markSVG() string {
+	return `<svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false"><path fill="currentColor" fill-rule="evenodd" d="` + markPath() + `"/></svg>`
+}
+
+func markPath() string {
 	t := trace{c: point{16, 16.6}, n: 5, r: 10.4, salient: 15.6, gorge: 0.25, flank: 2.6}
-	return `<svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false"><path fill="currentColor" fill-rule="evenodd" d="` +
-		pathOf(t.outline(), t.polygon(4.9)) + `"/></svg>`
+	return pathOf(t.outline(), t.polygon(4.9))
+}
+
+// faviconSVG is the logo as a file of its own, in the accent of either theme.
+func faviconSVG() string {
+	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><style>path{fill:#2f52c4}@media(prefers-color-scheme:dark){path{fill:#a3b7f9}}</style>` +
+		`<path fill-rule="evenodd" d="` + markPath() + `"/></svg>`
 }
 
 // planSVG is the line drawing: keep, rampart, ditch, ravelins, covered way, glacis.

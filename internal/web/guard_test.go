@@ -199,6 +199,7 @@ func TestWrongRoutesAreNotServed(t *testing.T) {
 		{"the same pattern twice", web.Page("GET /a", capability.Public, ok), "twice"},
 		{"no handler", web.Page("GET /b", capability.Public, nil), "no handler"},
 		{"patterns that conflict", web.Page("GET /{x}/c", capability.Public, ok), "conflicts"},
+		{"a private answer in shared caches", web.Page("GET /b", capability.Self, ok, web.Cache("public, max-age=60")), "shared caches"},
 		{"a page open to script", web.Page("GET /b", capability.Public, ok, web.CORS()), "any origin"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -336,5 +337,16 @@ func TestIfMatch(t *testing.T) {
 		if want == 0 && err != nil || want != 0 && fault.KindOf(err) != want {
 			t.Errorf("%q: %v", header, err)
 		}
+	}
+}
+
+func TestWhatSharedCachesKeepAsksNobodyWhoSheIs(t *testing.T) {
+	s := newServer(t, web.Protocol("GET /assets/{name}", capability.Public, ok, web.Cache("public, max-age=31536000, immutable")))
+	s.Authenticate = func(context.Context, *http.Request, caller.Caller) (caller.Caller, error) {
+		t.Error("authenticated all the same")
+		return caller.Caller{}, nil
+	}
+	if a := call(t, s, request("GET", "/assets/x.css", "", "Cookie", "__Host-rempart_session=x")); a.Status != 200 || len(a.Header["Set-Cookie"]) != 0 {
+		t.Errorf("%d %v", a.Status, a.Header)
 	}
 }

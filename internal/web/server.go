@@ -103,6 +103,8 @@ func (s *Server) Handler() (http.Handler, error) {
 			bad("route %q has no handler", r.Pattern)
 		case mutating(method) && r.Event == "" && r.Entry == "":
 			bad("route %q may change something and says neither its event nor why it leaves no entry", r.Pattern)
+		case strings.HasPrefix(r.Cache, "public") && r.Permission != capability.Public:
+			bad("route %q is not public, yet shared caches may keep it", r.Pattern)
 		case r.CORS && r.Page:
 			bad("route %q is a page and open to script of any origin", r.Pattern)
 		}
@@ -191,7 +193,10 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
 // dispatch authenticates, asks the gate and calls the handler.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, route *Route) {
 	st := stateOf(r.Context())
-	if route.Permission != capability.Token {
+	// What shared caches may keep is the same for everybody: nobody is asked
+	// who she is for a style sheet or the public keys.
+	shared := route.Permission == capability.Public && strings.HasPrefix(route.Cache, "public")
+	if route.Permission != capability.Token && !shared {
 		who, err := s.Authenticate(r.Context(), r, st.who)
 		if err != nil {
 			s.refuse(w, r, err)

@@ -121,7 +121,7 @@ document.addEventListener('htmx:after:swap', () => {
 
 // A link into a closed part opens it.
 function reach() {
-  const there = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const there = location.hash === '' ? null : document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (there?.matches('details')) { there.open = true; there.scrollIntoView(); }
 }
 addEventListener('hashchange', reach);
