@@ -38,6 +38,12 @@ type Act struct {
 	epoch int64
 }
 
+// Begun is the kind of the entry that records the intent.
+func (a Act) Begun() string { return "keyring." + a.Kind + ".begun" }
+
+// Ended is the kind of the entry that records the outcome.
+func (a Act) Ended() string { return "keyring." + a.Kind + ".ended" }
+
 // MarshalText writes the owner as String does.
 func (o Owner) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 

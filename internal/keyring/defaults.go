@@ -27,6 +27,9 @@ const (
 	// Periods of rotation, by class.
 	kekPeriod  = 90 * 24 * time.Hour
 	dataPeriod = 365 * 24 * time.Hour
+
+	// rotationGrace is how late a rotation may be before it counts as missed.
+	rotationGrace = 24 * time.Hour
 )
 
 // Copies at the second place.

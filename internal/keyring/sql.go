@@ -27,6 +27,7 @@ var (
 	updateVacuum     = qk.Add("update_vacuum", `UPDATE keyring_meta SET vacuum_due = $1 WHERE id = 'keyring'`, store.ForSystem)
 	updateCopied     = qk.Add("update_copied", `UPDATE keyring_meta SET copy_due = FALSE WHERE id = 'keyring' AND generation = $1`, store.ForSystem)
 	updateLog        = qk.Add("update_log", `UPDATE keyring_meta SET log_size = $1, log_head = $2 WHERE id = 'keyring' AND log_size < $1`, store.ForSystem)
+	setLog           = qk.Add("set_log", `UPDATE keyring_meta SET log_size = $1, log_head = $2 WHERE id = 'keyring'`, store.ForSystem)
 	updateSecrets    = qk.Add("update_secrets", `UPDATE keyring_meta SET canary = $1, ledger_key = $2 WHERE id = 'keyring'`, store.ForSystem)
 
 	insertKEK   = qk.Add("insert_kek", `INSERT INTO keyring_keks (id, version, state, root_kind, by_root, by_recovery, created_at, retired_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, store.ForSystem)
@@ -71,6 +72,9 @@ var (
 		OR (NOT EXISTS (SELECT 1 FROM keyring_keks WHERE keyring_keks.id = k.parent)
 			AND NOT EXISTS (SELECT 1 FROM keyring_keys p WHERE p.id = k.parent)
 			AND NOT EXISTS (SELECT 1 FROM keyring_erased_keys WHERE keyring_erased_keys.id = k.parent))`, store.ForSystem)
+	countOverdue = qk.Add("count_overdue", `SELECT count(*), coalesce(min(created_at), 0),
+		coalesce(sum(CASE WHEN created_at < $1 OR reserved >= $2 THEN 1 ELSE 0 END), 0)
+		FROM keyring_keys WHERE state = 'active' AND purpose = 'seal' AND class IN ('installation', 'organization')`, store.ForSystem)
 	countKeys = qk.Add("count_keys", `SELECT count(*) FROM keyring_keys`, store.ForSystem)
 )
 
@@ -79,6 +83,8 @@ var (
 	selectState = q.Add("select_state", `SELECT installation, epoch, ledger_lines, ledger_head FROM keyring_state WHERE id = 'keyring'`, store.ForSystem)
 	insertState = q.Add("insert_state", `INSERT INTO keyring_state (id, installation, epoch, ledger_lines, ledger_head, updated_at) VALUES ('keyring', $1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, store.ForSystem)
 	updateState = q.Add("update_state", `UPDATE keyring_state SET epoch = $1, ledger_lines = $2, ledger_head = $3, updated_at = $4 WHERE id = 'keyring' AND ledger_lines <= $2`, store.ForSystem, store.ForStaff)
+
+	replaceState = q.Add("replace_state", `UPDATE keyring_state SET installation = $1, epoch = $2, ledger_lines = $3, ledger_head = $4, updated_at = $5 WHERE id = 'keyring'`, store.ForSystem)
 
 	insertIntent  = q.Add("insert_intent", `INSERT INTO keyring_intents (id, kind, owner, started_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, store.ForSystem, store.ForStaff)
 	deleteIntent  = q.Add("delete_intent", `DELETE FROM keyring_intents WHERE id = $1`, store.ForSystem, store.ForStaff)

@@ -44,6 +44,15 @@ type sqliteConn struct {
 	stmts map[*Stmt]*sql.Stmt
 }
 
+// close ends the statements first: the file stays open, and its write-ahead
+// log beside it, as long as one is.
+func (c *sqliteConn) close() {
+	for _, st := range c.stmts {
+		st.Close()
+	}
+	c.c.Close()
+}
+
 func sqliteDSN(path string, readonly bool) string {
 	v := url.Values{}
 	v.Set("_txlock", "immediate")
@@ -123,7 +132,7 @@ func (s *sqliteDB) close() error {
 	<-s.done
 	for range cap(s.readers) {
 		c := <-s.readers
-		c.c.Close()
+		c.close()
 	}
 	return errors.Join(s.pool.Close(), s.wpool.Close())
 }
@@ -182,7 +191,7 @@ func (s *sqliteDB) update(ctx context.Context, sc Scope, run func(*Tx) error) er
 // loop is the writer: it alone begins and ends write transactions.
 func (s *sqliteDB) loop(c *sqliteConn) {
 	defer close(s.done)
-	defer c.c.Close()
+	defer c.close()
 	for {
 		select {
 		case <-s.stop:
