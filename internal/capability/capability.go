@@ -83,17 +83,18 @@ type Route struct {
 	Permission string // a permission's name, or Public, Self, Token
 	Serve      func(http.ResponseWriter, *http.Request) error
 
-	In, Out reflect.Type // of JSON routes
-	Status  int          // on success; 0 is 200
-	Summary string       // one English sentence, for the API reference
-	Page    bool         // renders HTML: refusals are pages, not problems
-	StepUp  bool         // needs a fresh proof of the authenticators, whatever the permission says
-	Event   string       // kind of the entry of origin that success leaves; "" for reads
-	Entry   string       // why a mutating route leaves no entry of its own, where it does not
-	Session string       // strength of the session that the route may create (ASVS 6.1.3); "" if none
-	MaxBody int64        // bytes; 0 is the default of web
-	CORS    bool         // may be called by script of any origin, without credentials
-	Cache   string       // Cache-Control; "" is no-store
+	In, Out reflect.Type  // of JSON routes
+	Status  int           // on success; 0 is 200
+	Summary string        // one English sentence, for the API reference
+	Page    bool          // renders HTML: refusals are pages, not problems
+	StepUp  bool          // needs a fresh proof of the authenticators, whatever the permission says
+	Event   string        // kind of the entry of origin that success leaves; "" for reads
+	Entry   string        // why a mutating route leaves no entry of its own, where it does not
+	Session string        // strength of the session that the route may create (ASVS 6.1.3); "" if none
+	MaxBody int64         // bytes; 0 is the default of web
+	MaxTime time.Duration // of the handler; 0 is the default of web
+	CORS    bool          // may be called by script of any origin, without credentials
+	Cache   string        // Cache-Control; "" is no-store
 }
 
 // Job is scheduled work. Exactly one node runs it at a time.

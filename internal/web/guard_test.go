@@ -350,3 +350,22 @@ func TestWhatSharedCachesKeepAsksNobodyWhoSheIs(t *testing.T) {
 		t.Errorf("%d %v", a.Status, a.Header)
 	}
 }
+
+func TestHandlersHaveATimeAndSomeALongerOne(t *testing.T) {
+	var left time.Duration
+	note := func(w http.ResponseWriter, r *http.Request) error {
+		end, _ := r.Context().Deadline()
+		left = time.Until(end).Round(time.Second)
+		return ok(w, r)
+	}
+	for _, c := range []struct {
+		path string
+		want time.Duration
+	}{{"/short", 30 * time.Second}, {"/long", 5 * time.Minute}} {
+		s := newServer(t, web.Page("GET /short", capability.Public, note), web.Page("GET /long", capability.Public, note, web.MaxTime(5*time.Minute)))
+		call(t, s, request("GET", c.path, ""))
+		if left != c.want {
+			t.Errorf("%s has %v, want %v", c.path, left, c.want)
+		}
+	}
+}

@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/capability"
@@ -58,6 +59,10 @@ func Session(strength string) Option { return func(r *Route) { r.Session = stren
 
 // MaxBody bounds the body, in bytes.
 func MaxBody(n int64) Option { return func(r *Route) { r.MaxBody = n } }
+
+// MaxTime bounds the time of the handler, for exports that take longer than
+// others.
+func MaxTime(d time.Duration) Option { return func(r *Route) { r.MaxTime = d } }
 
 // CORS lets script of any origin call the route, without credentials.
 func CORS() Option { return func(r *Route) { r.CORS = true } }

@@ -136,8 +136,7 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
 	begun := s.Now()
 	w := &recorder{ResponseWriter: rw}
 	st := &state{server: s}
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), stateKey{}, st), s.timeout())
-	defer cancel()
+	ctx := context.WithValue(r.Context(), stateKey{}, st)
 	r = r.WithContext(ctx)
 	defer func() { // recover
 		if v := recover(); v != nil {
@@ -170,6 +169,9 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	route, found := s.find(r)
 	st.route = route
+	limited, cancel := context.WithTimeout(ctx, s.timeout(w, route))
+	defer cancel()
+	r = r.WithContext(limited)
 	s.limitBody(w, r, route)
 	s.secure(w, route)                                 // security headers
 	if canonical(s.BaseURL.Scheme, r.Host) != s.host { // host check
@@ -307,7 +309,16 @@ func (s *Server) limitBody(w http.ResponseWriter, r *http.Request, route *Route)
 	}
 }
 
-func (s *Server) timeout() time.Duration {
+// timeout is the time that the handler may take. One that takes longer than the
+// connection is given to answer has its deadline moved.
+func (s *Server) timeout(w http.ResponseWriter, route *Route) time.Duration {
+	if route != nil && route.MaxTime > 0 {
+		if route.MaxTime > writeTime {
+			// A writer without deadlines, as in tests, has none to move.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(route.MaxTime + writeTime))
+		}
+		return route.MaxTime
+	}
 	if s.Timeout > 0 {
 		return s.Timeout
 	}
