@@ -438,3 +438,64 @@ func (l *Log) latest(ctx context.Context, r ref) ([]byte, int64, error) {
 	}
 	return n.note, n.size, l.publish(ctx, []signedNote{n})
 }
+
+// Witnesses counts the cosignatures of a checkpoint of ours by others than our
+// own witness. Nobody's count who is not known to us, since no external
+// witness is configured yet; a signature by an unknown key proves nothing.
+func (l *Log) Witnesses(ctx context.Context, checkpoint []byte) (int, error) {
+	c, err := tlog.ReadCheckpoint(checkpoint)
+	if err != nil {
+		return 0, fmt.Errorf("audit: witnesses: %w", err)
+	}
+	l.signing.Lock()
+	defer l.signing.Unlock()
+	s, err := l.loadSigners(ctx)
+	if err != nil {
+		return 0, err
+	}
+	_, keys, err := s.verifiers(c.Origin)
+	if err != nil {
+		return 0, err
+	}
+	signed, err := tlog.OpenCheckpoint(checkpoint, c.Origin, keys...)
+	if err != nil {
+		return 0, fmt.Errorf("audit: witnesses: %w", err)
+	}
+	return signed.Witnesses() - 1, nil
+}
+
+// Head is size and root of the installation's own log, HeadAt the root that it
+// had at a size: by these the keyring finds out that an older database was put
+// back.
+func (l *Log) Head(ctx context.Context) (size int64, root string, err error) {
+	err = l.Store.View(ctx, store.System("audit.head"), func(tx *store.Tx) error {
+		row, err := readHead(tx, installation)
+		if errors.Is(err, store.ErrNone) {
+			row, err = headRow{root: tlog.EmptyRoot()}, nil
+		}
+		size, root = row.size, row.root.String()
+		return err
+	})
+	return size, root, err
+}
+
+// HeadAt is the root of the installation's own log at an earlier size; the
+// error is tlog.ErrSize when it is shorter.
+func (l *Log) HeadAt(ctx context.Context, size int64) (root string, err error) {
+	err = l.Store.View(ctx, store.System("audit.head"), func(tx *store.Tx) error {
+		row, err := readHead(tx, installation)
+		if errors.Is(err, store.ErrNone) {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		if size > row.size {
+			return tlog.ErrSize
+		}
+		h, err := tlog.RootAt(size, tileReader(tx, installation))
+		root = h.String()
+		return err
+	})
+	return root, err
+}

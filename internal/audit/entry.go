@@ -234,6 +234,7 @@ func (p *Pen) drafts(e Entry) ([]*draft, error) {
 	if e.ID.IsZero() {
 		e.ID = p.newID()
 	}
+	e.Target.ID, e.Code = string(redact([]byte(e.Target.ID))), string(redact([]byte(e.Code)))
 	f := facts{
 		Version: 1, Actor: p.actor(), Target: e.Target, Outcome: e.Outcome, Code: e.Code,
 		Destination: p.log.host, Request: p.who.Request, Node: p.log.Node, Software: p.log.Version,

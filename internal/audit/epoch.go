@@ -227,3 +227,39 @@ func scanPast(r *store.Rows) (h tlog.EpochHead, err error) {
 	h.Size, h.Root = c.Size, c.Root
 	return h, err
 }
+
+// PlatformTile answers a path of C2SP tlog-tiles below the platform log: a
+// tile of hashes. The error is tlog.ErrTilePath or tlog.ErrSize for what the
+// log does not have.
+func (l *Log) PlatformTile(ctx context.Context, path string) ([]byte, error) {
+	t, err := tlog.ParseTilePath(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.ready(); err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	err = l.Store.View(ctx, store.System("audit.tile"), func(tx *store.Tx) error {
+		row, err := readHead(tx, platform)
+		if err != nil {
+			return err
+		}
+		count := row.signed // what is signed is public, and no more
+		for range t.Level {
+			count /= tlog.TileWidth
+		}
+		if t.Index > count/tlog.TileWidth || t.Index*tlog.TileWidth+int64(t.Width) > count {
+			return tlog.ErrSize
+		}
+		out, err = tileReader(tx, platform)([]tlog.TileID{t})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("audit: tile: %w", err)
+	}
+	if len(out[0]) < t.Width*tlog.HashSize {
+		return nil, tlog.ErrSize
+	}
+	return out[0][:t.Width*tlog.HashSize], nil
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
@@ -320,4 +321,39 @@ func (l *Log) entry(ctx context.Context, r ref, entry id.Entry) (*stored, error)
 		return nil, errNoEntry
 	}
 	return list[0], nil
+}
+
+// Walk hands the entries of a log to fn, opened, oldest first, of the time from
+// from to before until (zero: no bound), and tells the log of it as an export.
+func (l *Log) Walk(ctx context.Context, who caller.Caller, org id.Org, format string, from, until time.Time, fn func(Record) error) error {
+	r := refOf(org)
+	facts := map[string]any{"format": format}
+	if !from.IsZero() {
+		facts["from"] = from.Format(time.RFC3339)
+	}
+	if !until.IsZero() {
+		facts["until"] = until.Format(time.RFC3339)
+	}
+	if err := l.exported(ctx, who, org, facts); err != nil {
+		return err
+	}
+	size, err := l.sizeOf(ctx, r)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return fmt.Errorf("audit: walk: %w", err)
+	}
+	o, err := l.opener(ctx, r)
+	if err != nil {
+		return err
+	}
+	return l.each(ctx, r, size, func(e *stored) error {
+		at := store.Time(e.at)
+		if at.Before(from) || !until.IsZero() && !at.Before(until) {
+			return nil
+		}
+		rec, err := o.record(ctx, e)
+		if err != nil {
+			return err
+		}
+		return fn(rec)
+	})
 }

@@ -61,8 +61,12 @@ var (
 	selectLog = perLog("select_log", `SELECT origin, slot, size, root, signed, signed_key, signed_at FROM audit_logs WHERE org_id = {log}`)
 
 	selectPending = q.Add("select_pending", `SELECT org_id, seq, id, leaf FROM audit_entries WHERE seq < 0 ORDER BY org_id, id LIMIT $1`, store.ForSystem)
-	setIndex      = q.Add("set_index", `UPDATE audit_entries SET seq = $1 WHERE org_id = $2 AND seq = $3`, store.ForSystem)
-	setIndexes    = q.Add("set_indexes", `UPDATE audit_entries SET seq = v.column2 FROM (VALUES `+pairs(2, indexBatch)+`) AS v
+	countPending  = q.Add("count_pending", `SELECT count(*) FROM audit_entries WHERE seq < 0 AND at < $1`, store.ForSystem)
+	// An entry of a log lies between its signed and its present size; the oldest says how long.
+	countUnsigned = q.Add("count_unsigned", `SELECT count(*) FROM audit_logs AS l WHERE l.signed < l.size AND EXISTS (
+		SELECT 1 FROM audit_entries AS e WHERE e.org_id = l.org_id AND e.seq = l.signed AND e.at < $1)`, store.ForSystem)
+	setIndex   = q.Add("set_index", `UPDATE audit_entries SET seq = $1 WHERE org_id = $2 AND seq = $3`, store.ForSystem)
+	setIndexes = q.Add("set_indexes", `UPDATE audit_entries SET seq = v.column2 FROM (VALUES `+pairs(2, indexBatch)+`) AS v
 		WHERE audit_entries.org_id = $1 AND audit_entries.seq = v.column1`, store.ForSystem)
 
 	selectTile   = perLog("select_tile", `SELECT data FROM audit_tiles WHERE org_id = {log} AND level = $1 AND place = $2`)

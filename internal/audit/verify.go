@@ -80,31 +80,13 @@ func (l *Log) VerifyPlatform(ctx context.Context) (Report, error) { return l.ver
 // VerifyAll verifies every log of the installation and hands each report to
 // fn, until fn returns an error.
 func (l *Log) VerifyAll(ctx context.Context, fn func(Report) error) error {
-	after := ""
-	for {
-		var keys []string
-		err := l.Store.View(ctx, store.System("audit.verify"), func(tx *store.Tx) (err error) {
-			keys, err = store.All(tx, scanText, selectLogs, after, chunk)
-			return err
-		})
-		if err != nil || len(keys) == 0 {
+	return l.logs(ctx, func(r ref) error {
+		rep, err := l.verify(ctx, r)
+		if err != nil {
 			return err
 		}
-		for _, key := range keys {
-			r, err := parseRef(key)
-			if err != nil {
-				return fmt.Errorf("audit: verify: %w", err)
-			}
-			rep, err := l.verify(ctx, r)
-			if err != nil {
-				return err
-			}
-			if err := fn(rep); err != nil {
-				return err
-			}
-		}
-		after = keys[len(keys)-1]
-	}
+		return fn(rep)
+	})
 }
 
 // verifier is one verification under way.
