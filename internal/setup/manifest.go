@@ -7,7 +7,7 @@ import (
 	"github.com/rempart/rempart/internal/capability"
 )
 
-//go:embed migrations/*.sql messages/*.json
+//go:embed migrations/*.sql messages/*.json pages/*.html
 var files embed.FS
 
 func sub(dir string) fs.FS {
@@ -44,6 +44,7 @@ func (s *Service) Manifest() capability.Manifest {
 		},
 		Tables:     tables,
 		Statements: q.All(),
+		Routes:     s.routes(),
 		Migrations: sub("migrations"),
 		Messages:   sub("messages"),
 	}

@@ -10,21 +10,43 @@ import (
 	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/console"
+	"github.com/rempart/rempart/internal/credential"
+	"github.com/rempart/rempart/internal/directory"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
+	"github.com/rempart/rempart/internal/provider"
 	"github.com/rempart/rempart/internal/store"
 )
 
 // Service keeps the state of the installation and runs the wizard. Its fields
-// are set once, before use.
+// are set once, before use. Find, Begin and NewLink need Store, Audit and Now;
+// the wizard needs all.
 type Service struct {
-	Store *store.DB // main
-	Audit *audit.Log
-	Keys  *keyring.Service
-	Now   clock.Now
+	Store      *store.DB // main
+	Audit      *audit.Log
+	Keys       *keyring.Service
+	Directory  *directory.Service
+	Credential *credential.Service
+	Provider   *provider.Service
+	Console    *console.Console
+	Now        clock.Now
+
+	// Client reaches our own listener at the base URL, from this machine, with
+	// no cookies and without following redirects: the relying party of the test
+	// sign-in.
+	Client func() *http.Client
 
 	// Proxies are the peers that may say that a request came to them over TLS.
 	Proxies []netip.Prefix
+}
+
+// product is the name that pages and applications show.
+func (s *Service) product() string {
+	if s.Console != nil && s.Console.Product != "" {
+		return s.Console.Product
+	}
+	return "Rempart"
 }
 
 // Find gives the state; the zero State where nothing has begun. It needs
