@@ -100,9 +100,9 @@ func (s *Service) routes() []web.Route {
 	)
 	tok := capability.Token
 	return []web.Route{
-		web.Protocol("GET /.well-known/openid-configuration", tok, s.discovery, web.CORS(), web.Cache(cached), web.Summary("OpenID Connect Discovery.")),
-		web.Protocol("GET /.well-known/oauth-authorization-server", tok, s.discovery, web.CORS(), web.Cache(cached), web.Summary("Authorization server metadata (RFC 8414).")),
-		web.Protocol("GET "+pathJWKS, tok, s.jwks, web.CORS(), web.Cache(cached), web.Summary("The keys that tokens are signed with.")),
+		web.Protocol("GET /.well-known/openid-configuration", capability.Public, s.discovery, web.CORS(), web.Cache(cached), web.Summary("OpenID Connect Discovery.")),
+		web.Protocol("GET /.well-known/oauth-authorization-server", capability.Public, s.discovery, web.CORS(), web.Cache(cached), web.Summary("Authorization server metadata (RFC 8414).")),
+		web.Protocol("GET "+pathJWKS, capability.Public, s.jwks, web.CORS(), web.Cache(cached), web.Summary("The keys that tokens are signed with.")),
 		web.Page("GET "+pathAuthorize, tok, s.authorize),
 		web.Page("POST "+pathAuthorize, tok, s.authorizePost, web.NoEntry(noAct), web.MaxBody(maxForm)),
 		web.Page("GET "+pathContinue, tok, s.resume),
