@@ -46,6 +46,5 @@ var edges = map[[2]string]string{
 	{"internal/provider", "internal/provider/jwt"}:       "tokens are signed and verified",
 	{"internal/provider", "internal/signin"}:             "a grant begins with a sign-in",
 	{"internal/federation", "internal/signin"}:           "an upstream sign-in is one step of ours",
-	{"internal/setup", "internal/signin"}:                "the wizard ends in a sign-in and enrolls the first authenticators",
 	{"internal/setup", "internal/provider"}:              "the wizard makes the first client",
 }

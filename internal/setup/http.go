@@ -194,7 +194,7 @@ type kitView struct {
 	page
 	Made bool // a sheet was made before
 	Text string
-	File template.URL // the sheet, to be kept as a file
+	File template.URL // the kit as the command that recovers reads it
 }
 
 func (s *Service) kitPage(w http.ResponseWriter, r *http.Request, p Progress) error {
@@ -205,9 +205,13 @@ func (s *Service) showKit(w http.ResponseWriter, r *http.Request, status int, ma
 	v := kitView{page: s.page(r, "setup.kit.title", StepKit, append(opts, console.Lead("setup.kit.lead"))...), Made: made}
 	if k.Code != "" {
 		v.Text = k.Text(v.T) + "\n" + v.T("setup.kit.code-on-sheet", "Code", k.Code) + "\n"
+		file, err := k.Reveal()
+		if err != nil {
+			return err
+		}
 		// A file of the page's own: nothing is asked of the server, which does
-		// not have the sheet any more.
-		v.File = template.URL("data:text/plain;charset=utf-8;base64," + base64.StdEncoding.EncodeToString([]byte(v.Text)))
+		// not have the kit any more.
+		v.File = template.URL("data:application/json;base64," + base64.StdEncoding.EncodeToString(file))
 	}
 	return s.Console.Render(w, r, status, views.Get("recovery-kit"), v)
 }

@@ -6,37 +6,56 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/rempart/rempart/internal/access"
 	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/capability"
 	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/console"
+	"github.com/rempart/rempart/internal/credential"
+	"github.com/rempart/rempart/internal/directory"
 	"github.com/rempart/rempart/internal/fault"
+	"github.com/rempart/rempart/internal/i18n"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
 	"github.com/rempart/rempart/internal/keyring/keyringtest"
+	"github.com/rempart/rempart/internal/mail"
+	"github.com/rempart/rempart/internal/policy"
+	"github.com/rempart/rempart/internal/provider"
 	"github.com/rempart/rempart/internal/setup"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/store/storetest"
+	"github.com/rempart/rempart/internal/web"
 )
 
 const issuer = "https://id.example.com"
 
-// place is an installation whose log is open and in which nothing has begun.
+// place is an installation with everything that the wizard makes things in.
 type place struct {
 	*setup.Service
-	log *audit.Log
-	at  *clock.Fixed
-	db  *store.Store
+	log     *audit.Log
+	at      *clock.Fixed
+	db      *store.Store
+	handler http.Handler
+
+	mu     sync.Mutex
+	who    caller.Caller // of the stand-in for the sign-in pages; zero: nobody
+	claims provider.Person
+	plain  []string // letters that were queued
 }
 
 func manifests() []capability.Manifest {
-	return []capability.Manifest{keyring.Manifest(), (&audit.Log{}).Manifest(), (&setup.Service{}).Manifest()}
+	return []capability.Manifest{
+		keyring.Manifest(), (&audit.Log{}).Manifest(), (&mail.Outbox{}).Manifest(), (&access.Service{}).Manifest(), (&directory.Service{}).Manifest(),
+		(&policy.Service{}).Manifest(), (&credential.Service{}).Manifest(), (&provider.Service{}).Manifest(), (&setup.Service{}).Manifest(),
+	}
 }
 
 func eachPlace(t *testing.T, fn func(t *testing.T, p *place)) {
@@ -44,14 +63,111 @@ func eachPlace(t *testing.T, fn func(t *testing.T, p *place)) {
 }
 
 func newPlace(t *testing.T, db *store.Store) *place {
-	at := clock.NewFixed(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC))
-	keys := keyringtest.New(t, db, at.Now)
-	log := &audit.Log{Store: db.Main, Now: at.Now, Ready: keys.Ready, Process: slog.New(slog.DiscardHandler), Host: "id.example.com", Node: "test", Version: "test"}
-	db.Main.SetJournal(log)
-	if err := log.Open(t.Context()); err != nil {
+	p := &place{at: clock.NewFixed(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)), db: db}
+	now, quiet := p.at.Now, slog.New(slog.DiscardHandler)
+	base, err := url.Parse(issuer)
+	must(t, err)
+	keys := keyringtest.New(t, db, now)
+	p.log = &audit.Log{Store: db.Main, Now: now, Ready: keys.Ready, Process: quiet, Host: base.Host, Node: "test", Version: "test"}
+	db.Main.SetJournal(p.log)
+	must(t, p.log.Open(t.Context()))
+
+	sources := []i18n.Source{{Name: "web", FS: web.Messages()}, {Name: "console", FS: console.Messages()}}
+	for _, m := range manifests() {
+		if m.Messages != nil {
+			sources = append(sources, i18n.Source{Name: m.Name, FS: m.Messages})
+		}
+	}
+	bundle, err := i18n.Load(sources...)
+	must(t, err)
+	bundle.Missing = func(lang, key string) { t.Errorf("no text for %s in %s", key, lang) }
+	con := &console.Console{Bundle: bundle, Now: now, Log: quiet, BaseURL: base}
+	catalogue, err := access.NewCatalogue(manifests())
+	must(t, err)
+	acc := &access.Service{Store: db.Main, Now: now, Catalogue: catalogue, Audit: p.log}
+	dir := &directory.Service{Store: db.Main, Keys: keys, Now: now, Access: acc, Audit: p.log, Mail: &mail.Outbox{
+		Store: db.Main, Bundle: bundle, Now: now, Log: quiet, BaseURL: base,
+		Seal: func(_ any, _, _, _ string, plain []byte) ([]byte, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.plain = append(p.plain, string(plain))
+			return plain, nil
+		}}}
+	acc.Facts = dir.Facts()
+	cred := &credential.Service{Store: db.Main, Keys: keys, Hasher: credential.NewHasher(0, false), Now: now, Issuer: "Rempart"}
+	prov := &provider.Service{Store: db.Main, Keys: keys, Audit: p.log, Console: con, Cursors: web.NewCursors([]byte("a secret of tests")), Log: quiet, Now: now,
+		Issuer: issuer, APIURL: issuer + "/api/v1", Facts: p.facts()}
+	must(t, prov.Start(t.Context()))
+	p.Service = &setup.Service{Store: db.Main, Audit: p.log, Keys: keys, Directory: dir, Credential: cred, Provider: prov, Console: con, Now: now,
+		Client: func() *http.Client { return &http.Client{Transport: p} }}
+	srv := &web.Server{BaseURL: base, Log: quiet, Now: now, T: bundle.T, RenderError: con.RenderError,
+		Routes: slices.Concat(p.Manifest().Routes, prov.Manifest().Routes, con.Manifest().Routes, []web.Route{web.Page("GET /sign-in", capability.Public, p.signIn)}),
+		Authenticate: func(_ context.Context, _ *http.Request, who caller.Caller) (caller.Caller, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.who.Kind == caller.User {
+				u := p.who
+				u.Source, u.Device, u.Request, u.Lang = who.Source, who.Device, who.Request, who.Lang
+				return u, nil
+			}
+			return who, nil
+		},
+		Gate: func(_ context.Context, _ *http.Request, who caller.Caller, _ *web.Route) (caller.Caller, error) {
+			return who, nil
+		},
+	}
+	p.handler, err = srv.Handler()
+	must(t, err)
+	return p
+}
+
+// facts stand for the packages that provider asks and setup does not.
+func (p *place) facts() provider.Facts {
+	return provider.Facts{
+		Alive:         func(context.Context, caller.Caller, id.Org) error { return nil },
+		Enter:         func(context.Context, caller.Caller, id.Org) error { return nil },
+		Organizations: func(context.Context, id.User) ([]provider.Organization, error) { return nil, nil },
+		Standing: func(context.Context, id.Org, id.User) (provider.Standing, error) {
+			return provider.Standing{}, fault.ErrNotFound
+		},
+		Person: func(context.Context, id.User, id.Org) (provider.Person, error) { return p.claims, nil },
+		SignIn: func(w http.ResponseWriter, r *http.Request, ask provider.Ask) error {
+			web.Redirect(w, r, "/sign-in?return="+url.QueryEscape(ask.Return))
+			return nil
+		},
+	}
+}
+
+// signIn stands for the sign-in pages: it signs the administrator in.
+func (p *place) signIn(w http.ResponseWriter, r *http.Request) error {
+	pr, err := p.Progress(r.Context())
+	if err != nil {
+		return err
+	}
+	now := p.at.Now()
+	p.mu.Lock()
+	p.who = caller.Caller{Kind: caller.User, User: pr.User(), Session: id.NewSession(now), AuthTime: now, FreshAt: now, Cookie: true,
+		Methods: []caller.Method{{Name: "pwd", At: now}, {Name: "otp", At: now}}}
+	p.mu.Unlock()
+	web.Redirect(w, r, r.URL.Query().Get("return"))
+	return nil
+}
+
+// RoundTrip serves the request in this process, as one over TLS.
+func (p *place) RoundTrip(r *http.Request) (*http.Response, error) {
+	in := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), r.Body)
+	in.Header = r.Header.Clone()
+	in.RemoteAddr = "203.0.113.7:4711"
+	rec := httptest.NewRecorder()
+	p.handler.ServeHTTP(rec, in)
+	return rec.Result(), nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return &place{Service: &setup.Service{Store: db.Main, Audit: log, Keys: keys, Now: at.Now}, log: log, at: at, db: db}
 }
 
 // kinds are the kinds of the installation's entries about set-up, sorted:
