@@ -21,6 +21,7 @@ var version = "dev"
 
 // commands are the commands and their flags.
 type commands struct {
+	Demo    demoCommand    `cmd:"" help:"Run the whole product on an embedded database, with two organizations and a sample application."`
 	Verify  verifyCommand  `cmd:"" help:"Verify a proof, export, checkpoint, certificate or signed result, offline."`
 	Version versionCommand `cmd:"" help:"Print what was built."`
 }

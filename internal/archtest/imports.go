@@ -8,7 +8,7 @@ var tiers = [][]string{
 	{"internal/console", "internal/keyring", "internal/keyring/keyringtest", "internal/audit", "internal/audit/reading", "internal/access", "internal/trust"},
 	{"internal/directory", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue"},
 	{"internal/signin", "internal/provider", "internal/provider/jwt", "internal/federation", "internal/scim", "internal/setup"},
-	{"internal/app"},
+	{"internal/app", "examples/notes"},
 	{"internal/demo", "internal/scenario", "internal/scenario/webdriver", "internal/archtest"},
 	{"cmd/rempart"},
 }

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -232,4 +233,10 @@ type Canary struct {
 	RedirectURI   string
 	WorkspaceID   string
 	OtherWorkspID string
+}
+
+// Mutates reports whether the method of a route's pattern may change anything.
+func Mutates(pattern string) bool {
+	method, _, _ := strings.Cut(pattern, " ")
+	return method != "GET" && method != "HEAD" && method != "OPTIONS"
 }
