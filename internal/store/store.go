@@ -38,6 +38,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rempart/rempart/internal/capability"
@@ -144,6 +145,8 @@ type DB struct {
 	strict    bool
 	holders   holders
 	be        backend
+
+	statements atomic.Int64
 }
 
 // backend is one engine's way to run transactions.
@@ -160,6 +163,9 @@ func (db *DB) Engine() Engine { return db.engine }
 
 // SetJournal sets who writes recorded entries; before the first Update.
 func (db *DB) SetJournal(j Journal) { db.journal = j }
+
+// Statements is how many have been run: benchmarks and tests count work by it.
+func (db *DB) Statements() int64 { return db.statements.Load() }
 
 // Ping asks the database whether it answers.
 func (db *DB) Ping(ctx context.Context) error { return db.be.ping(ctx) }

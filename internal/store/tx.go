@@ -50,6 +50,7 @@ func (tx *Tx) Record(entry any) { tx.recorded = append(tx.recorded, entry) }
 
 // Exec runs a statement and gives the number of rows it touched.
 func (tx *Tx) Exec(st *Stmt, args ...any) (int64, error) {
+	tx.db.statements.Add(1)
 	args, err := st.bind(tx, args)
 	if err != nil {
 		return 0, err
@@ -69,6 +70,7 @@ type Row struct {
 
 // Row runs a statement of which one row is wanted; Scan reads it.
 func (tx *Tx) Row(st *Stmt, args ...any) *Row {
+	tx.db.statements.Add(1)
 	args, err := st.bind(tx, args)
 	if err != nil {
 		return &Row{err: err}
@@ -109,6 +111,7 @@ type Rows struct {
 
 // Query runs a statement that answers rows. Prefer All.
 func (tx *Tx) Query(st *Stmt, args ...any) *Rows {
+	tx.db.statements.Add(1)
 	args, err := st.bind(tx, args)
 	if err != nil {
 		return &Rows{err: err}
