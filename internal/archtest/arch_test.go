@@ -112,6 +112,7 @@ var large = map[string]string{
 	"internal/directory": "organizations, people and invitations share rows and transactions; what shows them is internal/directory/desk",
 	"internal/audit":     "what is written, signed, proven and verified is one format; its face is a package of its own",
 	"internal/keyring":   "keys, their copies and their ledger are one state: apart, they would have to export wrapped keys to each other",
+	"internal/signin":    "flows, mailed links and the account's pages share how a credential changes together with its session and letters",
 	"internal/provider":  "one protocol: its endpoints, clients and keys share what is in memory",
 }
 

@@ -273,6 +273,15 @@ func (s *Service) SetPasswordTx(tx *store.Tx, p Secret) error {
 	return s.changed(tx, p.user, Password)
 }
 
+// FirstPasswordTx sets the password of a user who is made in the same
+// transaction, of the system's scope. The caller records the entry.
+func (s *Service) FirstPasswordTx(tx *store.Tx, p Secret) error {
+	if _, err := tx.Exec(firstPassword, p.user, p.sealed, store.Micros(s.Now())); err != nil {
+		return fmt.Errorf("credential: set first password: %w", err)
+	}
+	return nil
+}
+
 func (s *Service) changed(tx *store.Tx, user id.User, kind Kind) error {
 	if s.OnChange == nil {
 		return nil

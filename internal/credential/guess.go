@@ -112,31 +112,31 @@ var (
 )
 
 // CountTx counts the guess, in the scope Lookup; before it is looked at. The
-// error is a fault of kind Throttled that says when to come back. reached is
-// true for the guess that makes the hard stop.
-func (s *Service) CountTx(tx *store.Tx, g Guess) (reached bool, err error) {
+// error is a fault of kind Throttled that says when to come back. total is the number
+// of consecutive guesses, with this one, if it is wrong: at HardStop the
+// authenticator stops.
+func (s *Service) CountTx(tx *store.Tx, g Guess) (total int, err error) {
 	now := s.Now()
 	var full int64
 	err = tx.Row(readSource, g.source[:]).Scan(&full)
 	if err != nil && !errors.Is(err, store.ErrNone) {
-		return false, fmt.Errorf("credential: read source: %w", err)
+		return 0, fmt.Errorf("credential: read source: %w", err)
 	}
 	// What is being looked at just now counts as wrong until it is known to be right.
 	full = max(full, store.Micros(now)) + int64(s.turns.looking(g.source))*SourceRefill.Microseconds()
 	if wait := time.Duration(full-store.Micros(now))*time.Microsecond - SourceBudget*SourceRefill; wait > 0 {
-		return false, throttled(wait)
+		return 0, throttled(wait)
 	}
-	var total int
 	err = tx.Row(countGuess, g.subject[:], string(g.Kind), g.User, store.Micros(now), store.Micros(now.Add(-calm)), HardStop).Scan(&total)
 	if err == nil {
-		return total == HardStop, nil
+		return total, nil
 	}
 	if !errors.Is(err, store.ErrNone) {
-		return false, fmt.Errorf("credential: count guess: %w", err)
+		return 0, fmt.Errorf("credential: count guess: %w", err)
 	}
 	var next int64
 	if err := tx.Row(nextGuess, g.subject[:]).Scan(&next, &total); err != nil {
-		return false, fmt.Errorf("credential: read next guess: %w", err)
+		return 0, fmt.Errorf("credential: read next guess: %w", err)
 	}
 	// An authenticator that has reached the hard stop answers as one that must
 	// wait for long: only its owner is told more, by mail.
@@ -144,7 +144,7 @@ func (s *Service) CountTx(tx *store.Tx, g Guess) (reached bool, err error) {
 	if total >= HardStop {
 		wait = max(wait, DelayMax)
 	}
-	return false, throttled(wait)
+	return 0, throttled(wait)
 }
 
 // WrongSource counts a wrong guess against its source. Right ones never count.

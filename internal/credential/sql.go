@@ -11,6 +11,7 @@ var (
 	readPassword = q.Add("read_password", `SELECT phc, set_at FROM credential_passwords WHERE user_id = $user`)
 	setPassword  = q.Add("set_password", `INSERT INTO credential_passwords (user_id, phc, set_at) VALUES ($user, $1, $2)
 		ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, set_at = excluded.set_at WHERE credential_passwords.user_id = $user`)
+	firstPassword  = q.Add("first_password", `INSERT INTO credential_passwords (user_id, phc, set_at) VALUES ($1, $2, $3)`, store.ForSystem)
 	rehashPassword = q.Add("rehash_password", `UPDATE credential_passwords SET phc = $1 WHERE user_id = $user AND set_at = $2`)
 
 	listAuthenticators = q.Add("list_authenticators", `SELECT id, kind, name, secret, last_step, created_at, used_at FROM credential_authenticators
