@@ -139,12 +139,13 @@ func (a *App) gate(ctx context.Context, r *http.Request, who caller.Caller, rout
 	if route.Permission == capability.Public || route.Permission == capability.Token {
 		return who, nil
 	}
+	// Before anything is looked up: a visitor does not learn which organizations there are.
+	if who.Kind == caller.Visitor {
+		return who, fault.New(fault.Unknown, "web.error.unauthenticated", nil)
+	}
 	org, err := a.orgOf(ctx, r)
 	if err != nil {
 		return who, err
-	}
-	if who.Kind == caller.Visitor {
-		return who, fault.New(fault.Unknown, "web.error.unauthenticated", nil)
 	}
 	var ws id.Workspace
 	if v := r.PathValue("workspace"); v != "" {
@@ -152,11 +153,15 @@ func (a *App) gate(ctx context.Context, r *http.Request, who caller.Caller, rout
 			return who, fault.ErrNotFound
 		}
 	}
-	if !org.IsZero() {
-		who.Org = org
+	// A key or token is of one organization, whatever the path says.
+	if !org.IsZero() && !who.Org.IsZero() && who.Org != org {
+		return who, fault.ErrNotFound
 	}
 	if err := a.Access.Authorize(ctx, who, route.Permission, org, ws); err != nil {
 		return who, err
+	}
+	if !org.IsZero() {
+		who.Org = org
 	}
 	if !org.IsZero() && who.Kind == caller.User {
 		if err := a.enter(ctx, who, org); err != nil {
