@@ -81,10 +81,11 @@ func (e *Error) After(d time.Duration) *Error {
 	return &c
 }
 
-// At adds what is wrong with one member of the request.
+// At adds what is wrong with one member of the request. Its sentence has the
+// named values that With has given before.
 func (e *Error) At(pointer, code string) *Error {
 	c := *e
-	c.Fields = append(append([]Field(nil), e.Fields...), Field{Pointer: pointer, Code: code})
+	c.Fields = append(append([]Field(nil), e.Fields...), Field{Pointer: pointer, Code: code, Args: e.Args})
 	return &c
 }
 
