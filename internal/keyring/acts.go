@@ -346,7 +346,6 @@ func (s *Service) doRotate(ctx context.Context, a Act) (Act, error) {
 		if err != nil {
 			return a, fmt.Errorf("keyring: rotate: %w", err)
 		}
-		row.Acked = false
 		if err := s.acknowledge(ctx, st, []keyRow{row}); err != nil {
 			return a, err
 		}

@@ -134,12 +134,32 @@ func (s *Service) acknowledge(ctx context.Context, st *opened, rows []keyRow) er
 	}
 	return s.Store.Keys.Maintain(ctx, system, func(tx *store.Tx) error {
 		for _, k := range rows {
-			if _, err := tx.Exec(markAcked, k.ID); err != nil {
+			if _, err := tx.Exec(markAcked, k.ID, k.State); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// send has the second place store every row that it lacks.
+func (s *Service) send(ctx context.Context, st *opened) error {
+	for {
+		var rows []keyRow
+		err := s.Store.Keys.View(ctx, system, func(tx *store.Tx) (err error) {
+			rows, err = store.All(tx, scanKey, selectUnacked, int64(1000))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("keyring: copies: %w", err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := s.acknowledge(ctx, st, rows); err != nil {
+			return err
+		}
+	}
 }
 
 // CopyAge is how old the newest proof is that the second place holds every
@@ -196,21 +216,8 @@ func (s *Service) MakeCopies(ctx context.Context) error {
 	if st == nil {
 		return ErrNotStarted
 	}
-	for {
-		var rows []keyRow
-		err := s.Store.Keys.View(ctx, system, func(tx *store.Tx) (err error) {
-			rows, err = store.All(tx, scanKey, selectUnacked, 1000)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("keyring: copies: %w", err)
-		}
-		if len(rows) == 0 {
-			break
-		}
-		if err := s.acknowledge(ctx, st, rows); err != nil {
-			return err
-		}
+	if err := s.send(ctx, st); err != nil {
+		return err
 	}
 	var m metaRow
 	err := s.Store.Keys.View(ctx, system, func(tx *store.Tx) (err error) {

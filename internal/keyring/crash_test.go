@@ -307,7 +307,6 @@ func TestNoKeyIsUsedBeforeTheSecondPlaceHasIt(t *testing.T) {
 		there := k.Second
 		o := keyring.Member(id.NewOrg(start), id.NewUser(start))
 		ready(t, k, keyring.Organization(o.Org()))
-		drain(t, k)
 		k.Second = away{there}
 		if _, err := k.Ready(ctx, o); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("a key was given out that is only in one place: %v", err)

@@ -21,6 +21,7 @@ func (s *Service) jobs() []capability.Job {
 		{Name: "keyring.heads", Every: time.Minute, Run: s.NoteHeads},
 		{Name: "keyring.uses", Every: 5 * time.Minute, Run: s.CountUses},
 		{Name: "keyring.rewrap", Every: time.Minute, Run: s.Rewrap},
+		{Name: "keyring.stock", Every: 15 * time.Second, Run: s.RefillStock},
 		{Name: "keyring.sweep", Every: 10 * time.Minute, Run: s.Sweep},
 		{Name: "keyring.rotation", Every: time.Hour, Run: s.RotateDue},
 	}

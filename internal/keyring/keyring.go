@@ -85,12 +85,14 @@ type Service struct {
 	// none are.
 	Exists func(ctx context.Context, owners []Owner) ([]bool, error)
 
-	opened     atomic.Pointer[opened]
-	cache      cache
-	ledger     ledgerState
-	slow       sync.Mutex // held by whoever makes, destroys or wraps keys
-	generation atomic.Int64
-	polled     atomic.Int64           // when Watch last had an answer; 0: it never ran
-	copied     atomic.Int64           // time of the newest copy or mark known here
-	verified   atomic.Pointer[string] // the copy that was verified last
+	orphans     orphans
+	haveOrphans atomic.Bool
+	opened      atomic.Pointer[opened]
+	cache       cache
+	ledger      ledgerState
+	slow        sync.Mutex // held by whoever makes, destroys or wraps keys
+	generation  atomic.Int64
+	polled      atomic.Int64           // when Watch last had an answer; 0: it never ran
+	copied      atomic.Int64           // time of the newest copy or mark known here
+	verified    atomic.Pointer[string] // the copy that was verified last
 }

@@ -59,7 +59,9 @@ func (s *Service) Ready(ctx context.Context, owners ...Owner) (*Ring, error) {
 			}
 		}
 	}
-	return newRing(keys), nil
+	ring := newRing(keys)
+	ring.from = s
+	return ring, nil
 }
 
 // Warm loads the keys of many owners into the cache, for work that is about to
@@ -139,7 +141,7 @@ func (s *Service) load(ctx context.Context, owners []Owner) (map[Owner]*ownerKey
 				absent = append(absent, o)
 			}
 			for _, k := range f.rows[o] {
-				if !k.Acked {
+				if k.Acked == ackedNot {
 					unacked = append(unacked, k)
 				}
 			}
@@ -313,7 +315,7 @@ func (s *Service) build(st *opened, f found) (map[Owner]*ownerKeys, error) {
 				if err != nil {
 					return nil, err
 				}
-				keys.bound, keys.isBound = p, true
+				keys.bound, keys.isBound, keys.above = p, true, above
 				if above.erased {
 					keys.erased = true
 					break
@@ -372,6 +374,29 @@ func (s *Service) create(ctx context.Context, st *opened, absent []Owner, have m
 	now := s.Now()
 	var rows []keyRow
 	var gone []Owner
+	var people []Owner
+	absent = slices.DeleteFunc(slices.Clone(absent), func(o Owner) bool {
+		if c := o.Class(); c == ClassUser || c == ClassMember {
+			people = append(people, o)
+			return true
+		}
+		return false
+	})
+	if len(people) > 0 {
+		if slices.ContainsFunc(people, func(o Owner) bool { return o.Class() == ClassUser }) {
+			if err := s.RequireFresh(ctx); err != nil {
+				return err
+			}
+		}
+		rest, err := s.fromStock(ctx, st, people, have)
+		if err != nil {
+			return err
+		}
+		absent = append(absent, rest...)
+	}
+	if len(absent) == 0 {
+		return nil
+	}
 	for _, o := range absent {
 		by, parent := st.keks[st.active], st.active
 		if p, ok := o.parent(); ok {
@@ -385,7 +410,7 @@ func (s *Service) create(ctx context.Context, st *opened, absent []Owner, have m
 			}
 			by, parent = above.active.wrapper(), above.active.id
 		}
-		if c := o.Class(); c == ClassOrganization || c == ClassUser {
+		if o.Class() == ClassOrganization {
 			if err := s.RequireFresh(ctx); err != nil {
 				return err
 			}

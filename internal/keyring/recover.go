@@ -63,7 +63,10 @@ func (s *Service) Recover(ctx context.Context, kit Kit) (Recovered, error) {
 	for part := range slices.Chunk(settle(kept), 1000) {
 		err := s.Store.Keys.Maintain(ctx, system, func(tx *store.Tx) error {
 			for _, k := range part {
-				k.Acked = true
+				k.Acked = ackedAll
+				if k.State == stateStock {
+					k.State = stateOrphan
+				}
 				if _, err := putKey(tx, k); err != nil {
 					return err
 				}
@@ -103,7 +106,7 @@ func (s *Service) Recover(ctx context.Context, kit Kit) (Recovered, error) {
 			}
 			o, err := ParseOwner(k.Owner)
 			if err != nil {
-				return err
+				continue // of the stock: its owner's digest is in the ledger
 			}
 			if _, err := tx.Exec(insertErased, o.digest(), last.N, micros(s.Now())); err != nil {
 				return err

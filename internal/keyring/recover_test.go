@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/i18n"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/keyring"
@@ -293,4 +294,106 @@ func TestACopyWithAChangedByteDoesNotVerify(t *testing.T) {
 	}
 }
 
-func drain(t testing.TB, k *keyring.Service) { t.Helper() }
+func TestWithAStockNoRequestWaitsAndNothingIsLost(t *testing.T) {
+	storetest.EachConfig(t, func(t *testing.T, c storetest.Configs) {
+		ctx := context.Background()
+		open := func(c storetest.Configs) *store.Store {
+			if err := store.Migrate(ctx, c.Main, c.Keys, manifests); err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(ctx, c.Main, c.Keys, manifests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			return s
+		}
+		s := open(c)
+		now := clock.NewFixed(start)
+		k := keyringtest.Unopened(t, s, now.Now, t.TempDir())
+		identity, err := k.Setup(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kit, err := k.Kit(identity, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		org, gone := id.NewOrg(start), id.NewOrg(start)
+		ready(t, k, keyring.Organization(org), keyring.Organization(gone))
+		if err := k.RefillStock(ctx); err != nil {
+			t.Fatal(err)
+		}
+		there := k.Second
+		k.Second = away{there}
+		people := []keyring.Owner{keyring.Person(id.NewUser(start)), keyring.Member(org, id.NewUser(start)), keyring.Member(gone, id.NewUser(start)), keyring.Person(id.NewUser(start))}
+		r := ready(t, k, people...) // the second place is away, and nobody waits
+		sealed := map[keyring.Owner][]byte{}
+		for _, o := range people {
+			sealed[o] = seal(t, r, o, o.String())
+		}
+		if err := k.RefillStock(ctx); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("the second place is away: %v", err)
+		}
+		if _, err := k.Destroy(ctx, operator, keyring.Organization(gone)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Destroy(ctx, operator, people[3]); err != nil {
+			t.Fatal(err)
+		}
+		// The keys database is lost before the second place knows whose they are.
+		fresh := storetest.SQLite(t.TempDir())
+		if c.Keys.Path == "" {
+			fresh = storetest.Postgres(t)
+		}
+		back := keyringOf(k)
+		back.Second = there
+		back.Store = &store.Store{Main: s.Main, Keys: open(fresh).Keys}
+		if _, err := back.Recover(ctx, kit); err != nil {
+			t.Fatal(err)
+		}
+		if err := back.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string) {
+			t.Helper()
+			r := ready(t, back, people...)
+			for i, o := range people {
+				if i < 2 {
+					wantOpen(t, r, o, sealed[o], o.String())
+				} else {
+					wantErr(t, r, o, sealed[o], keyring.ErrErased)
+				}
+				for j, other := range people[:2] {
+					if i != j {
+						if got, err := r.Open(other, "test.label", "row", sealed[o]); err == nil {
+							t.Errorf("%s: %s opened what is %s's: %q", when, other, o, got)
+						}
+					}
+				}
+				if i < 2 && !r.Stale(o, sealed[o]) {
+					t.Errorf("%s: the orphan seals again", when)
+				}
+			}
+		}
+		check("recovered")
+		if err := back.RefillStock(ctx); err != nil {
+			t.Fatal(err)
+		}
+		check("adopted")
+		again := keyringOf(back)
+		if err := again.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		back = again
+		check("started again")
+		if _, err := back.Destroy(ctx, operator, people[0]); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, ready(t, back, people[0]), people[0], sealed[people[0]], keyring.ErrErased)
+		kid, _ := keyring.KeyOf(sealed[people[0]])
+		if line, err := back.ErasedLine(ctx, kid); err != nil || line == 0 {
+			t.Errorf("the adopted key is not in the ledger: %d, %v", line, err)
+		}
+	})
+}

@@ -100,6 +100,7 @@ type ownerKeys struct {
 	index    *indexKey  // of the installation and organizations
 	bound    Owner      // whose key wraps these; zero: the key-encryption key's
 	isBound  bool
+	above    *ownerKeys // of bound
 	erased   bool
 }
 
@@ -139,6 +140,7 @@ func (x *indexKey) sum(label, value string) []byte {
 // connection, and may be used inside a transaction, by several goroutines. It
 // is for one request or one piece of work, not to be kept.
 type Ring struct {
+	from *Service
 	few  []*ownerKeys
 	many map[Owner]*ownerKeys // when there are more than ringFew
 }
@@ -208,6 +210,11 @@ func (r *Ring) Open(o Owner, label, row string, sealed []byte) ([]byte, error) {
 	}
 	k := keys.find(sealed[:headerSize])
 	if k == nil {
+		if r.from != nil && r.from.haveOrphans.Load() {
+			if plain, ok := r.from.openOrphan(keys, sealed, appendContext(nil, sealed[:headerSize], o, label, row)); ok {
+				return plain, nil
+			}
+		}
 		return nil, fmt.Errorf("%w: %s of %s", ErrUnknown, label, o)
 	}
 	buf := buffers.Get().(*[]byte)

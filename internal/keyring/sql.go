@@ -49,15 +49,15 @@ var (
 		WHERE owner IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, store.ForSystem)
 	selectKeyOwner  = qk.Add("select_key_owner", `SELECT owner FROM keyring_keys WHERE id = $1`, store.ForSystem)
 	selectKeysAfter = qk.Add("select_keys_after", `SELECT `+keyColumns+` FROM keyring_keys WHERE id > $1 ORDER BY id LIMIT $2`, store.ForSystem)
-	selectUnacked   = qk.Add("select_unacked", `SELECT `+keyColumns+` FROM keyring_keys WHERE acked = FALSE ORDER BY id LIMIT $1`, store.ForSystem)
+	selectUnacked   = qk.Add("select_unacked", `SELECT `+keyColumns+` FROM keyring_keys WHERE acked < 2 ORDER BY id LIMIT $1`, store.ForSystem)
 	selectChildren  = qk.Add("select_children", `SELECT `+keyColumns+` FROM keyring_keys WHERE parent = $1 AND id > $2 ORDER BY id LIMIT $3`, store.ForSystem)
 	selectOrphans   = qk.Add("select_orphans", `SELECT k.id, k.owner FROM keyring_keys k WHERE EXISTS (SELECT 1 FROM keyring_erased_keys WHERE keyring_erased_keys.id = k.parent) ORDER BY k.id LIMIT $1`, store.ForSystem)
 	selectParents   = qk.Add("select_parents", `SELECT DISTINCT k.parent FROM keyring_keys k WHERE EXISTS (SELECT 1 FROM keyring_keys p WHERE p.id = k.parent AND p.state = 'retired') ORDER BY k.parent LIMIT $1`, store.ForSystem)
 	selectDue       = qk.Add("select_due", `SELECT owner FROM keyring_keys WHERE state = 'active' AND purpose = 'seal' AND (reserved >= $1 OR (created_at < $2 AND class IN ('installation', 'organization'))) ORDER BY owner LIMIT $3`, store.ForSystem)
-	selectStock     = qk.Add("select_stock", `SELECT `+keyColumns+` FROM keyring_keys WHERE state = 'stock' AND acked ORDER BY id LIMIT $1`, store.ForSystem)
+	selectStock     = qk.Add("select_stock", `SELECT `+keyColumns+` FROM keyring_keys WHERE state = 'stock' AND acked = 2 ORDER BY id LIMIT $1`, store.ForSystem)
 	countStock      = qk.Add("count_stock", `SELECT count(*) FROM keyring_keys WHERE state = 'stock'`, store.ForSystem)
-	assignStock     = qk.Add("assign_stock", `UPDATE keyring_keys SET owner = $2, class = $3, purpose = $4, version = $5, state = 'active', parent = $6, wrapped = $7, acked = FALSE, created_at = $8 WHERE id = $1 AND state = 'stock'`, store.ForSystem)
-	markAcked       = qk.Add("mark_acked", `UPDATE keyring_keys SET acked = TRUE WHERE id = $1`, store.ForSystem)
+	assignStock     = qk.Add("assign_stock", `UPDATE keyring_keys SET owner = $2, class = $3, state = 'active', parent = $4, wrapped = $5, acked = 1, created_at = $6 WHERE id = $1 AND state = 'stock'`, store.ForSystem)
+	markAcked       = qk.Add("mark_acked", `UPDATE keyring_keys SET acked = 2 WHERE id = $1 AND state = $2`, store.ForSystem)
 	retireKeys      = qk.Add("retire_keys", `UPDATE keyring_keys SET state = 'retired', retired_at = $3 WHERE owner = $1 AND purpose = 'seal' AND state = 'active' AND id <> $2`, store.ForSystem)
 	rewrapKey       = qk.Add("rewrap_key", `UPDATE keyring_keys SET parent = $3, wrapped = $4 WHERE id = $1 AND parent = $2`, store.ForSystem)
 	reserveUses     = qk.Add("reserve_uses", `UPDATE keyring_keys SET reserved = reserved + $2 WHERE id = $1 RETURNING reserved`, store.ForSystem)
@@ -75,7 +75,9 @@ var (
 	countOverdue = qk.Add("count_overdue", `SELECT count(*), coalesce(min(created_at), 0),
 		coalesce(sum(CASE WHEN created_at < $1 OR reserved >= $2 THEN 1 ELSE 0 END), 0)
 		FROM keyring_keys WHERE state = 'active' AND purpose = 'seal' AND class IN ('installation', 'organization')`, store.ForSystem)
-	countKeys = qk.Add("count_keys", `SELECT count(*) FROM keyring_keys`, store.ForSystem)
+	selectByState = qk.Add("select_by_state", `SELECT `+keyColumns+` FROM keyring_keys WHERE state = $1 ORDER BY id`, store.ForSystem)
+	adoptOrphan   = qk.Add("adopt_orphan", `UPDATE keyring_keys SET owner = $2, class = $3, version = $4, state = 'retired', parent = $5, wrapped = $6, retired_at = $7, acked = 1 WHERE id = $1 AND state = 'orphan'`, store.ForSystem)
+	countKeys     = qk.Add("count_keys", `SELECT count(*) FROM keyring_keys`, store.ForSystem)
 )
 
 // Rows of the main database.
@@ -99,10 +101,18 @@ const (
 	stateStock   = "stock"
 	stateActive  = "active"
 	stateRetired = "retired"
+	stateOrphan  = "orphan"  // of the stock when it was copied, whose it became is not known
 	statePending = "pending" // a key-encryption key that the second place may not have yet
 
 	purposeSeal  = "seal"
 	purposeIndex = "index"
+)
+
+// What the second place has of a key.
+const (
+	ackedNot = 0 // nothing, perhaps: it must have it before the key is used
+	ackedKey = 1 // the stock key, not whose it became
+	ackedAll = 2
 )
 
 // keyRow is a row of keyring_keys, and a line of journals and copies.
@@ -116,7 +126,7 @@ type keyRow struct {
 	Parent  id.DataKey `json:"parent"`
 	Wrapped []byte     `json:"wrapped"`
 	Reserve int64      `json:"reserved"`
-	Acked   bool       `json:"-"`
+	Acked   int64      `json:"-"` // see ackedNot
 	Created int64      `json:"created_at"`
 	Retired int64      `json:"retired_at"`
 }

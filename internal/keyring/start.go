@@ -174,6 +174,9 @@ func (s *Service) open(ctx context.Context) error {
 	if err := s.reopen(ctx); err != nil {
 		return err
 	}
+	if err := s.loadOrphans(ctx, s.opened.Load()); err != nil {
+		return err
+	}
 	m, _, err := s.meta(ctx)
 	if err != nil {
 		return fmt.Errorf("keyring: start: %w", err)

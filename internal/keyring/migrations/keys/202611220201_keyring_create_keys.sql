@@ -37,14 +37,14 @@ CREATE TABLE keyring_keys (
   parent {{TEXT}} NOT NULL,
   wrapped {{BYTES}} NOT NULL,
   reserved {{INT64}} NOT NULL,
-  acked {{BOOL}} NOT NULL,
+  acked {{INT64}} NOT NULL,
   created_at {{INT64}} NOT NULL,
   retired_at {{INT64}} NOT NULL,
   UNIQUE (owner, purpose, version)
 ) {{STRICT}};
 CREATE INDEX keyring_keys_parent ON keyring_keys (parent, id);
 CREATE INDEX keyring_keys_state ON keyring_keys (state, id);
-CREATE INDEX keyring_keys_unacked ON keyring_keys (id) WHERE acked = FALSE;
+CREATE INDEX keyring_keys_unacked ON keyring_keys (id) WHERE acked < 2;
 CREATE TABLE keyring_erased (
   owner {{TEXT}} NOT NULL PRIMARY KEY,
   line {{INT64}} NOT NULL,
