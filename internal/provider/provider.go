@@ -156,7 +156,7 @@ const (
 	overlap    = 3 * time.Minute            // of two polls: more than a transaction may take, and clocks may differ
 	endedKept  = accessLife + 2*time.Minute // for which an ended grant is remembered
 
-	maxRequest    = 7 << 10 // bytes of an authorization request
+	maxRequest    = 3500 // bytes of an authorization request: it travels in the paths of two flows, each time a third longer
 	maxForm       = 16 << 10
 	maxParameters = 60
 	maxState      = 2048
