@@ -30,6 +30,7 @@ import (
 	"github.com/rempart/rempart/internal/provider"
 	"github.com/rempart/rempart/internal/session"
 	"github.com/rempart/rempart/internal/setup"
+	"github.com/rempart/rempart/internal/signin"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/trust"
 	"github.com/rempart/rempart/internal/web"
@@ -73,6 +74,7 @@ type App struct {
 	Policy     *policy.Service
 	Credential *credential.Service
 	Session    *session.Service
+	SignIn     *signin.Service
 	Provider   *provider.Service
 	APIKeys    *apikey.Service
 	Mail       *mail.Outbox

@@ -17,6 +17,7 @@ import (
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/session"
+	"github.com/rempart/rempart/internal/signin"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/web"
 )
@@ -45,10 +46,14 @@ func (a *App) serve(ctx context.Context) error {
 	if err := a.cursors(ctx); err != nil {
 		return err
 	}
+	if err := a.replays(ctx); err != nil {
+		return err
+	}
 	proxies, err := a.Config.Proxies()
 	if err != nil {
 		return err
 	}
+	a.Setup.Proxies = proxies
 	var routes []web.Route
 	for _, m := range a.Manifests {
 		routes = append(routes, m.Routes...)
@@ -57,9 +62,7 @@ func (a *App) serve(ctx context.Context) error {
 	}
 	a.Console.Routes = routes
 	a.Console.Shell = a.shell
-	a.Console.SignIn = func(r *http.Request) string {
-		return "/sign-in?return=" + url.QueryEscape(r.URL.RequestURI())
-	}
+	a.Console.SignIn = func(r *http.Request) string { return signin.Path(r.URL.RequestURI()) }
 	a.Console.StepUp = func(r *http.Request) string {
 		to := r.URL.RequestURI()
 		if r.Method != http.MethodGet {
@@ -68,12 +71,16 @@ func (a *App) serve(ctx context.Context) error {
 				to = web.LocalPath(ref.RequestURI())
 			}
 		}
-		return "/sign-in/step-up?return=" + url.QueryEscape(to)
+		org, err := a.orgOf(r.Context(), r)
+		if err != nil {
+			org = id.Org{}
+		}
+		return signin.DetourPath(org, to)
 	}
 	a.Server = &web.Server{
 		BaseURL: a.BaseURL, TrustedProxies: proxies, Routes: routes, Log: a.Log, Now: a.Now, T: a.Bundle.T,
 		Authenticate: a.authenticate, Gate: a.gate, Refused: a.refused, RenderError: a.Console.RenderError,
-		Observe: a.Metrics.Observe,
+		Observe: a.Metrics.Observe, Replay: a.Replays.Do,
 	}
 	h, err := a.Server.Handler()
 	if err != nil {

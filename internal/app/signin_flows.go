@@ -5,16 +5,31 @@ import (
 	"net/http"
 
 	"github.com/rempart/rempart/internal/caller"
-	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/provider"
+	"github.com/rempart/rempart/internal/signin"
+	"github.com/rempart/rempart/internal/web"
 )
 
-// enter refuses everybody until the sign-in pages are there.
-func (a *App) enter(context.Context, caller.Caller, id.Org) error {
-	return fault.New(fault.Unavailable, "web.error.unavailable", nil)
+// enter applies the organization's rules on entry to the caller's session.
+func (a *App) enter(ctx context.Context, who caller.Caller, org id.Org) error {
+	return a.SignIn.Enter(ctx, who, org)
 }
 
-func (a *App) leadToSignIn(http.ResponseWriter, *http.Request, provider.Ask) error {
-	return fault.New(fault.Unavailable, "web.error.unavailable", nil)
+// leadToSignIn sends the browser through the sign-in pages for an
+// authorization request, and back to it.
+func (a *App) leadToSignIn(w http.ResponseWriter, r *http.Request, ask provider.Ask) error {
+	in := signin.Ask{
+		Return: ask.Return, ClientName: ask.Client, Org: ask.Org, Fresh: ask.Fresh || ask.MaxAge == 0, Choose: ask.Choose,
+		LoginHint: ask.LoginHint, MFA: ask.StepUp, FormTo: ask.Redirect,
+	}
+	if ask.MaxAge > 0 {
+		in.MaxAge = ask.MaxAge
+	}
+	to, err := a.SignIn.Begin(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	web.Redirect(w, r, to)
+	return nil
 }

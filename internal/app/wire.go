@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	netmail "net/mail"
+	"path/filepath"
 	"time"
 
 	"github.com/rempart/rempart/internal/access"
@@ -26,6 +27,7 @@ import (
 	"github.com/rempart/rempart/internal/provider"
 	"github.com/rempart/rempart/internal/session"
 	"github.com/rempart/rempart/internal/setup"
+	"github.com/rempart/rempart/internal/signin"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/trust"
 	"github.com/rempart/rempart/internal/web"
@@ -54,8 +56,11 @@ func (a *App) build() {
 	a.Trust = &trust.Service{Audit: a.Audit, Console: a.Console, Now: a.Now, Log: a.Log, Origin: a.BaseURL.Host, Version: a.Version, Probe: a.probe}
 	a.Provider = &provider.Service{Keys: a.Keys, Audit: a.Audit, Console: a.Console, Cursors: a.Cursors, Log: a.Log, Now: a.Now,
 		Issuer: a.BaseURL.String(), APIURL: a.BaseURL.String() + "/api/v1"}
+	a.SignIn = &signin.Service{Keys: a.Keys, Audit: a.Audit, Now: a.Now, Log: a.Log, BaseURL: a.BaseURL, Console: a.Console,
+		Directory: a.Directory, Policy: a.Policy, Credential: a.Credential, Session: a.Session, Mail: a.Mail}
 	a.Metrics = web.NewMetrics()
-	a.Setup = &setup.Service{Audit: a.Audit, Now: a.Now}
+	a.Setup = &setup.Service{Audit: a.Audit, Keys: a.Keys, Directory: a.Directory, Credential: a.Credential, Provider: a.Provider,
+		Console: a.Console, Now: a.Now, Client: a.loopback}
 	a.Jobs = &job.Runner{Now: a.Now, Log: a.Log, Node: a.node()}
 }
 
@@ -64,7 +69,7 @@ func (a *App) manifests() []capability.Manifest {
 	return []capability.Manifest{
 		a.own(), job.Manifest(), a.Keys.Manifest(), a.Reading.Manifest(), a.Console.Manifest(),
 		a.Access.Manifest(), a.Directory.Manifest(), a.Policy.Manifest(), a.Mail.Manifest(),
-		a.Credential.Manifest(), a.Session.Manifest(), a.Provider.Manifest(), a.APIKeys.Manifest(), a.Trust.Manifest(), a.Setup.Manifest(), a.Replays.Manifest(),
+		a.Credential.Manifest(), a.Session.Manifest(), a.SignIn.Manifest(), a.Provider.Manifest(), a.APIKeys.Manifest(), a.Trust.Manifest(), a.Setup.Manifest(), a.Replays.Manifest(),
 	}
 }
 
@@ -75,11 +80,15 @@ func (a *App) connect() {
 	a.Keys.Store = a.Store
 	a.Audit.Store, a.Access.Store, a.Policy.Store, a.Directory.Store = main, main, main, main
 	a.Mail.Store, a.Credential.Store, a.Session.Store, a.APIKeys.Store = main, main, main, main
-	a.Provider.Store = main
-	a.Trust.Store, a.Setup.Store, a.Jobs.Store = main, main, main
+	a.Provider.Store, a.SignIn.Store = main, main
+	a.Trust.Store, a.Setup.Store, a.Jobs.Store, a.Replays.Store = main, main, main, main
 
 	a.Mail.Bundle, a.Console.Bundle, a.Reading.Bundle = a.Bundle, a.Bundle, a.Bundle
 	a.Keys.Intent, a.Keys.Outcome = a.keyIntent, a.keyOutcome
+	a.Keys.LogHead, a.Keys.LogAt = a.Audit.Head, a.Audit.HeadAt
+	if c := a.Config; c.Database.URL == "" {
+		a.Keys.Files = func() []string { return dataFiles(c.Data) }
+	}
 	a.Access.Facts = a.facts()
 	a.Provider.Facts = a.providerFacts()
 	a.Session.OnEnd = a.Provider.EndSessionsTx
@@ -193,6 +202,45 @@ func (a *App) openMail(ctx context.Context, owner, label, row string, sealed []b
 
 // onDisable ends what hangs on a member or user who may no longer act.
 func (a *App) onDisable(tx *store.Tx, org id.Org, user id.User) error { return nil }
+
+// dataFiles are the files of the embedded databases, with their logs.
+func dataFiles(dir string) (out []string) {
+	for _, name := range []string{"main.db", "main.db-wal", "keys.db", "keys.db-wal"} {
+		out = append(out, filepath.Join(dir, name))
+	}
+	return out
+}
+
+// replays derives the secret of kept answers from the installation's key and
+// has them sealed for it: an answer to a repeated POST may hold a secret.
+func (a *App) replays(ctx context.Context) error {
+	ring, err := a.Keys.Ready(ctx, keyring.Installation())
+	if err != nil {
+		return err
+	}
+	a.Replays.Secret = ring.Hash(keyring.Installation(), "web.replay", "v1")
+	owner := func(who caller.Caller) keyring.Owner {
+		if who.Org.IsZero() {
+			return keyring.Installation()
+		}
+		return keyring.Organization(who.Org)
+	}
+	a.Replays.Seal = func(ctx context.Context, who caller.Caller, label, row string, plain []byte) ([]byte, error) {
+		ring, err := a.Keys.Ready(ctx, owner(who))
+		if err != nil {
+			return nil, err
+		}
+		return ring.Seal(owner(who), label, row, plain)
+	}
+	a.Replays.Open = func(ctx context.Context, who caller.Caller, label, row string, sealed []byte) ([]byte, error) {
+		ring, err := a.Keys.Ready(ctx, owner(who))
+		if err != nil {
+			return nil, err
+		}
+		return ring.Open(owner(who), label, row, sealed)
+	}
+	return nil
+}
 
 // cursors derives the secret of list cursors from the installation's key, so
 // that every node reads every node's.
