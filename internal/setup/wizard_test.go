@@ -344,7 +344,10 @@ func newBrowserOf(t *testing.T, p *place) *browser {
 }
 
 func TestStepsAreDoneInTheirOrderAndOnce(t *testing.T) {
-	p := newPlace(t, openDefault(t))
+	eachPlace(t, stepsInOrder)
+}
+
+func stepsInOrder(t *testing.T, p *place) {
 	p.begin(t)
 	ctx, who := t.Context(), caller.Caller{}
 	acts := map[setup.Step]func() error{
