@@ -38,6 +38,7 @@ import (
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/capability"
 	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/console"
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/store"
@@ -104,6 +105,7 @@ type Service struct {
 	Now       clock.Now
 	Catalogue *Catalogue
 	Audit     *audit.Log
+	Console   *console.Console // of the page
 	Facts     Facts
 
 	mu      sync.RWMutex

@@ -3,11 +3,12 @@ package access
 import (
 	"embed"
 	"io/fs"
+	"strings"
 
 	"github.com/rempart/rempart/internal/capability"
 )
 
-//go:embed migrations/*.sql messages/*.json
+//go:embed migrations/*.sql messages/*.json pages/*.html
 var files embed.FS
 
 // Permissions of this package.
@@ -34,6 +35,10 @@ func (s *Service) Manifest() capability.Manifest {
 			{Kind: EventChanged, Class: capability.ClassAdmin, Person: true},
 			{Kind: EventRefused, Class: capability.ClassAdmin, Person: true},
 		},
+		Routes: s.routes(),
+		Navigation: []capability.Navigation{
+			{Area: "organization", Section: "access.nav.section", Label: "access.roles.title", Path: "/roles", Permission: Read, Icon: "shield-check", Order: 40},
+		},
 		Tables: tables(), Statements: q.All(),
 		Migrations: sub("migrations"), Messages: sub("messages"),
 	}
@@ -45,4 +50,10 @@ func sub(dir string) fs.FS {
 		panic(err) // the folder is embedded
 	}
 	return f
+}
+
+// TextKey is the message key of a permission's text.
+func TextKey(permission string) string {
+	name, rest, _ := strings.Cut(permission, ".")
+	return name + ".permission." + rest
 }

@@ -274,6 +274,36 @@ func (s *Service) StaffRoles(ctx context.Context, user id.User) (roles []string,
 	return roles, nil
 }
 
+// Orgs lists the organizations after the one given, canaries left out, for
+// staff. A state, if given, filters.
+func (s *Service) Orgs(ctx context.Context, after id.Org, st State, limit int) ([]Org, error) {
+	var rows []orgRow
+	err := s.Store.View(ctx, store.Staff("directory.organizations"), func(tx *store.Tx) (err error) {
+		rows, err = store.All(tx, func(r *store.Rows) (orgRow, error) { return scanOrg(r) }, listOrgs, after.String(), string(st), limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: list organizations: %w", err)
+	}
+	owners := make([]keyring.Owner, len(rows))
+	for i, row := range rows {
+		owners[i] = keyring.Organization(row.ID)
+	}
+	ring, err := s.Keys.Ready(ctx, owners...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Org, 0, len(rows))
+	for _, row := range rows {
+		o, err := openOrg(ring, row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
 // AllOrgs lists every organization with its kind, for work of the server that
 // goes over all of them. Canaries are among them: whoever counts or exports
 // leaves them out.

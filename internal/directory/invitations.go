@@ -31,6 +31,8 @@ const invitationColumns = `id, org_id, email, roles, locale, state, invited_by, 
 var (
 	insertInvitation = q.Add("insert_invitation", `INSERT INTO directory_invitations (org_id, id, token_hash, email, email_hash, roles, locale, state, invited_by, sent_at, times_sent, expires_at, created_at)
 		VALUES ($org, $1, $2, $3, $4, $5, $6, 'open', $7, $8, 1, $9, $8)`)
+	insertFirst = q.Add("insert_first_invitation", `INSERT INTO directory_invitations (org_id, id, token_hash, email, email_hash, roles, locale, state, invited_by, sent_at, times_sent, expires_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9, 1, $10, $9)`, staffOrSystem)
 	lapseInvitations  = q.Add("lapse_invitations", `UPDATE directory_invitations SET state = 'expired' WHERE org_id = $org AND email_hash = $1 AND state = 'open' AND expires_at <= $2`)
 	selectInvitation  = q.Add("select_invitation", `SELECT `+invitationColumns+` FROM directory_invitations WHERE org_id = $org AND id = $1`)
 	listInvitations   = q.Add("list_invitations", `SELECT `+invitationColumns+` FROM directory_invitations WHERE org_id = $org AND id < $1 ORDER BY id DESC LIMIT $2`)
@@ -85,53 +87,73 @@ type NewInvitation struct {
 	Locale string // of the message; "" is English
 }
 
-// AddInvitation invites a person by mail. The caller gives no more than she
-// has. The error is ErrEmail, ErrMember, ErrInvited or one of access.
-func (s *Service) AddInvitation(ctx context.Context, who caller.Caller, org id.Org, n NewInvitation) (Invitation, error) {
+// invitationDraft is an invitation on its way to the database.
+type invitationDraft struct {
+	Invitation
+	normalized  string
+	token       string
+	email, hash []byte
+	roles       string
+	letter      mail.Message
+}
+
+// draft prepares everything of an invitation that needs keys.
+func (s *Service) draft(ctx context.Context, who caller.Caller, pen *audit.Pen, o Org, n NewInvitation) (d invitationDraft, err error) {
 	email, normalized, err := ParseEmail(n.Email)
 	if err != nil {
-		return Invitation{}, err
+		return d, err
 	}
 	if n.Locale == "" {
 		n.Locale = "en"
 	}
 	if !slices.Contains([]string{"en", "fr", "nl"}, n.Locale) {
-		return Invitation{}, fault.New(fault.Invalid, "directory.error.locale", nil).At("/locale", "directory.error.locale")
+		return d, fault.New(fault.Invalid, "directory.error.locale", nil).At("/locale", "directory.error.locale")
 	}
+	now := s.Now()
+	d = invitationDraft{normalized: normalized, token: id.NewSecret(tokenKind), Invitation: Invitation{
+		ID: id.NewInvitation(now), Org: o.ID, Email: email, Roles: n.Roles, Locale: n.Locale, State: InvitationOpen,
+		By: who.ID(), Sent: now, Times: 1, Expires: now.Add(invitationTerm), Created: now,
+	}}
+	if d.letter, err = s.letter(ctx, who, o, d.Invitation, d.token); err != nil {
+		return d, err
+	}
+	owner := keyring.Organization(o.ID)
+	if d.email, err = pen.SealText(owner, labelInvitationEmail, d.ID.String(), email); err != nil {
+		return d, fmt.Errorf("directory: seal invitation: %w", err)
+	}
+	d.hash = pen.Hash(owner, hashInvitationEmail, normalized)
+	roles, err := json.Marshal(d.Roles)
+	d.roles = string(roles)
+	return d, err
+}
+
+// AddInvitation invites a person by mail. The caller gives no more than she
+// has. The error is ErrEmail, ErrMember, ErrInvited or one of access.
+func (s *Service) AddInvitation(ctx context.Context, who caller.Caller, org id.Org, n NewInvitation) (Invitation, error) {
 	if err := s.Access.Catalogue.CheckGrants(n.Roles); err != nil {
 		return Invitation{}, err
 	}
 	if err := s.Access.CheckPlaces(ctx, org, n.Roles); err != nil {
 		return Invitation{}, err
 	}
+	o, err := s.FindOrg(ctx, org)
+	if err != nil {
+		return Invitation{}, err
+	}
 	pen, err := s.Audit.Pen(ctx, who, org)
 	if err != nil {
 		return Invitation{}, err
 	}
-	now, token := s.Now(), id.NewSecret(tokenKind)
-	v := Invitation{
-		ID: id.NewInvitation(now), Org: org, Email: email, Roles: n.Roles, Locale: n.Locale, State: InvitationOpen,
-		By: who.ID(), Sent: now, Times: 1, Expires: now.Add(invitationTerm), Created: now,
-	}
-	letter, err := s.letter(ctx, who, v, token)
+	d, err := s.draft(ctx, who, pen, o, n)
 	if err != nil {
 		return Invitation{}, err
 	}
-	owner := keyring.Organization(org)
-	sealed, err := pen.SealText(owner, labelInvitationEmail, v.ID.String(), email)
-	if err != nil {
-		return Invitation{}, fmt.Errorf("directory: seal invitation: %w", err)
-	}
-	roles, err := json.Marshal(v.Roles)
-	if err != nil {
-		return Invitation{}, err
-	}
-	asInvited, asMember := pen.Hash(owner, hashInvitationEmail, normalized), pen.Hash(owner, hashMemberEmail, normalized)
+	asMember := pen.Hash(keyring.Organization(org), hashMemberEmail, d.normalized)
 	err = s.Store.Update(ctx, store.Org(org), func(tx *store.Tx) error {
 		if err := s.Access.BumpTx(tx, org); err != nil {
-			return referred(err)
+			return err
 		}
-		if err := s.Access.MayGiveTx(tx, who, org, v.Roles); err != nil {
+		if err := s.Access.MayGiveTx(tx, who, org, d.Roles); err != nil {
 			return err
 		}
 		var have id.User
@@ -141,34 +163,35 @@ func (s *Service) AddInvitation(ctx context.Context, who caller.Caller, org id.O
 		case !errors.Is(err, store.ErrNone):
 			return fmt.Errorf("directory: find member: %w", err)
 		}
-		if _, err := tx.Exec(lapseInvitations, asInvited, store.Micros(now)); err != nil {
+		if _, err := tx.Exec(lapseInvitations, d.hash, store.Micros(d.Created)); err != nil {
 			return fmt.Errorf("directory: lapse invitations: %w", err)
 		}
-		_, err := tx.Exec(insertInvitation, v.ID, id.HashSecret(token), sealed, asInvited, string(roles), v.Locale, v.By, store.Micros(now), store.Micros(v.Expires))
+		_, err := tx.Exec(insertInvitation, d.ID, id.HashSecret(d.token), d.email, d.hash, d.roles, d.Locale, d.By, store.Micros(d.Created), store.Micros(d.Expires))
 		switch {
 		case errors.Is(err, store.ErrUnique):
 			return ErrInvited
 		case err != nil:
 			return fmt.Errorf("directory: insert invitation: %w", err)
 		}
-		if err := s.Mail.QueueTx(tx, pen.Ring, letter); err != nil {
-			return err
-		}
-		return pen.Record(tx, audit.Entry{
-			Kind: EventInvited, Target: target("invitation", v.ID),
-			Changes: []audit.Change{{Field: "roles", After: v.Roles}, {Field: "expires_at", After: v.Expires}},
-		})
+		return s.invitedTx(tx, pen, d)
 	})
-	return v, s.refused(ctx, who, org, target("invitation", v.ID), err)
+	return d.Invitation, s.refused(ctx, who, org, target("invitation", d.ID), err)
+}
+
+// invitedTx queues the message and records the entry.
+func (s *Service) invitedTx(tx *store.Tx, pen *audit.Pen, d invitationDraft) error {
+	if err := s.Mail.QueueTx(tx, pen.Ring, d.letter); err != nil {
+		return err
+	}
+	return pen.Record(tx, audit.Entry{
+		Kind: EventInvited, Target: target("invitation", d.ID),
+		Changes: []audit.Change{{Field: "roles", After: d.Roles}, {Field: "expires_at", After: d.Expires}},
+	})
 }
 
 // letter is the message that carries the invitation, whose secret is in its
 // link and nowhere else.
-func (s *Service) letter(ctx context.Context, who caller.Caller, v Invitation, token string) (mail.Message, error) {
-	o, err := s.FindOrg(ctx, v.Org)
-	if err != nil {
-		return mail.Message{}, err
-	}
+func (s *Service) letter(ctx context.Context, who caller.Caller, o Org, v Invitation, token string) (mail.Message, error) {
 	m := mail.Message{
 		To: v.Email, Lang: v.Locale, Template: "directory.mail.invitation", Args: map[string]any{"Org": o.Name},
 		Link: s.Mail.BaseURL.JoinPath("invite", token).String(), Purpose: "invitation",
@@ -251,7 +274,11 @@ func (s *Service) ResendInvitation(ctx context.Context, who caller.Caller, org i
 		return Invitation{}, fault.New(fault.Throttled, "directory.error.invitation-just-sent", nil).After(resendPause - now.Sub(v.Sent))
 	}
 	v.Sent, v.Times, v.Expires, v.State = now, v.Times+1, now.Add(invitationTerm), InvitationOpen
-	letter, err := s.letter(ctx, who, v, token)
+	o, err := s.FindOrg(ctx, org)
+	if err != nil {
+		return Invitation{}, err
+	}
+	letter, err := s.letter(ctx, who, o, v, token)
 	if err != nil {
 		return Invitation{}, err
 	}

@@ -29,18 +29,21 @@ type NewUser struct {
 }
 
 // NewOrg is what an organization is made from, with its first owner: an
-// existing user, or one who is made with it.
+// existing user, one who is made with it, or one who is invited and makes
+// herself known by accepting.
 type NewOrg struct {
-	Name  string
-	Slug  string
-	Kind  Kind // "" is Customer
-	Owner id.User
-	Found *NewUser // instead of Owner
+	Name   string
+	Slug   string
+	Kind   Kind // "" is Customer
+	Owner  id.User
+	Found  *NewUser       // instead of Owner
+	Invite *NewInvitation // instead of both; its Roles are set to owner
 }
 
-// AddOrg makes an organization with its first owner, in one transaction. The
-// error is ErrName, ErrSlug, ErrSlugTaken, ErrEmail, ErrEmailTaken or ErrNone
-// for an owner who does not exist.
+// AddOrg makes an organization with its first owner, in one transaction, and
+// gives it with the owner, zero if she is invited. The error is ErrName,
+// ErrSlug, ErrSlugTaken, ErrEmail, ErrEmailTaken, or ErrNone for an owner who
+// does not exist.
 func (s *Service) AddOrg(ctx context.Context, who caller.Caller, n NewOrg) (Org, id.User, error) {
 	name, err := cleanName(n.Name)
 	if err != nil {
@@ -54,41 +57,13 @@ func (s *Service) AddOrg(ctx context.Context, who caller.Caller, n NewOrg) (Org,
 	}
 	now := s.Now()
 	o := Org{ID: id.NewOrg(now), Slug: n.Slug, Name: name, Kind: n.Kind, State: Active, Version: 1, Created: now}
-	owner, display, address := n.Owner, "", ""
-	if n.Found != nil {
-		owner = id.NewUser(now)
-	} else {
-		u, err := s.FindUser(ctx, owner)
-		if err != nil {
-			return Org{}, id.User{}, err
-		}
-		display, address = u.Profile.Name, u.Email()
-	}
-	pen, err := s.Audit.Pen(ctx, who, o.ID, owner)
+	f, err := s.founding(ctx, who, o, n)
 	if err != nil {
 		return Org{}, id.User{}, err
 	}
-	var p *person
-	if n.Found != nil {
-		if n.Found.Kind == "" {
-			n.Found.Kind = n.Kind
-		}
-		made, err := s.person(pen.Ring, owner, *n.Found)
-		if err != nil {
-			return Org{}, id.User{}, err
-		}
-		p, display, address = &made, n.Found.Profile.Name, n.Found.Email
-	}
-	sealed, err := pen.SealText(keyring.Organization(o.ID), labelOrgName, o.ID.String(), name)
+	sealed, err := f.pen.SealText(keyring.Organization(o.ID), labelOrgName, o.ID.String(), name)
 	if err != nil {
 		return Org{}, id.User{}, fmt.Errorf("directory: seal organization: %w", err)
-	}
-	join, err := s.joining(pen.Ring, o.ID, owner, display, address)
-	if err != nil {
-		return Org{}, id.User{}, err
-	}
-	if !who.User.IsZero() && who.User != owner {
-		pen.Global() // staff are no members
 	}
 	err = s.Store.Update(ctx, store.System("directory.add-organization"), func(tx *store.Tx) error {
 		_, err := tx.Exec(insertOrg, o.ID, o.Slug, o.Kind, o.State, sealed, store.Micros(now))
@@ -104,26 +79,87 @@ func (s *Service) AddOrg(ctx context.Context, who caller.Caller, n NewOrg) (Org,
 		if err := s.Access.BumpTx(tx, o.ID); err != nil {
 			return err
 		}
-		if p != nil {
-			if err := insertPersonTx(tx, *p, now); err != nil {
-				return err
-			}
-		}
-		if _, err := insertJoiningTx(tx, join, now); err != nil {
+		if err := s.foundTx(tx, who, f, now); err != nil {
 			return err
 		}
-		if err := s.Access.AddGrantsTx(tx, o.ID, owner, []access.Grant{{Role: access.RoleOwner}}, who.ID()); err != nil {
-			return err
-		}
-		return pen.Record(tx, audit.Entry{
-			Kind: EventOrgAdded, Target: target("organization", o.ID), Person: owner,
-			Changes: []audit.Change{{Field: "name", After: name}, {Field: "slug", After: o.Slug}, {Field: "owner", After: owner.String()}},
+		return f.pen.Record(tx, audit.Entry{
+			Kind: EventOrgAdded, Target: target("organization", o.ID), Person: f.owner,
+			Changes: []audit.Change{{Field: "name", After: name}, {Field: "slug", After: o.Slug}, {Field: "owner", After: f.owner.String()}},
 		})
 	})
 	if err != nil {
 		return Org{}, id.User{}, err
 	}
-	return o, owner, nil
+	return o, f.owner, nil
+}
+
+// founding is the prepared first owner of an organization.
+type founding struct {
+	pen    *audit.Pen
+	owner  id.User // zero: she is invited
+	person *person
+	join   joining
+	invite *invitationDraft
+}
+
+func (s *Service) founding(ctx context.Context, who caller.Caller, o Org, n NewOrg) (f founding, err error) {
+	if n.Invite != nil {
+		n.Invite.Roles = []access.Grant{{Role: access.RoleOwner}}
+		if f.pen, err = s.Audit.Pen(ctx, who, o.ID); err != nil {
+			return f, err
+		}
+		f.pen.Global() // staff are no members
+		d, err := s.draft(ctx, who, f.pen, o, *n.Invite)
+		f.invite = &d
+		return f, err
+	}
+	var display, address string
+	if f.owner = n.Owner; n.Found != nil {
+		f.owner, display, address = id.NewUser(s.Now()), n.Found.Profile.Name, n.Found.Email
+	} else {
+		u, err := s.FindUser(ctx, f.owner)
+		if err != nil {
+			return f, err
+		}
+		display, address = u.Profile.Name, u.Email()
+	}
+	if f.pen, err = s.Audit.Pen(ctx, who, o.ID, f.owner); err != nil {
+		return f, err
+	}
+	if !who.User.IsZero() && who.User != f.owner {
+		f.pen.Global()
+	}
+	if n.Found != nil {
+		if n.Found.Kind == "" {
+			n.Found.Kind = n.Kind
+		}
+		made, err := s.person(f.pen.Ring, f.owner, *n.Found)
+		if err != nil {
+			return f, err
+		}
+		f.person = &made
+	}
+	f.join, err = s.joining(f.pen.Ring, o.ID, f.owner, display, address)
+	return f, err
+}
+
+func (s *Service) foundTx(tx *store.Tx, who caller.Caller, f founding, now time.Time) error {
+	if d := f.invite; d != nil {
+		_, err := tx.Exec(insertFirst, d.Org, d.ID, id.HashSecret(d.token), d.email, d.hash, d.roles, d.Locale, d.By, store.Micros(d.Created), store.Micros(d.Expires))
+		if err != nil {
+			return fmt.Errorf("directory: insert invitation: %w", err)
+		}
+		return s.invitedTx(tx, f.pen, *d)
+	}
+	if f.person != nil {
+		if err := insertPersonTx(tx, *f.person, now); err != nil {
+			return err
+		}
+	}
+	if _, err := insertJoiningTx(tx, f.join, now); err != nil {
+		return err
+	}
+	return s.Access.AddGrantsTx(tx, f.join.org, f.owner, []access.Grant{{Role: access.RoleOwner}}, who.ID())
 }
 
 func target[T fmt.Stringer](kind string, v T) audit.Target {

@@ -8,7 +8,7 @@ import (
 	"github.com/rempart/rempart/internal/capability"
 )
 
-//go:embed migrations/*.sql messages/*.json
+//go:embed migrations/*.sql messages/*.json pages/*.html
 var files embed.FS
 
 // Permissions of this package.
@@ -38,6 +38,11 @@ func (s *Service) Manifest() capability.Manifest {
 		Events: []capability.Event{
 			{Kind: EventRules, Class: capability.ClassAdmin},
 			{Kind: EventFloor, Class: capability.ClassAdmin},
+		},
+		Routes: s.routes(),
+		Navigation: []capability.Navigation{
+			{Area: "organization", Section: "policy.nav.section", Label: "policy.page.title", Path: "/policy", Permission: Read, Icon: "sliders-horizontal", Order: 50},
+			{Area: "staff", Section: "policy.nav.installation", Label: "policy.floor.title", Path: "/policy", Permission: FloorRead, Icon: "sliders-horizontal", Order: 50},
 		},
 		Tables: tables(), Statements: q.All(),
 		Migrations: sub("migrations"), Messages: sub("messages"),

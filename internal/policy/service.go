@@ -10,6 +10,7 @@ import (
 	"github.com/rempart/rempart/internal/access"
 	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/console"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/store"
 )
@@ -20,6 +21,8 @@ type Service struct {
 	Now    clock.Now
 	Access *access.Service
 	Audit  *audit.Log
+
+	Console *console.Console // of the pages
 
 	// Population says who would be asked for what: app fills it from the
 	// directory and the credentials. May be nil only where nothing is changed.
