@@ -33,7 +33,9 @@ func Length(password string) int { return utf8.RuneCountInString(norm.NFC.String
 // composition. The error is a fault that says why, at the field "password".
 func CheckPassword(password string, minimum int, words []string) error {
 	bad := func(reason string, args ...any) error {
-		return fault.New(fault.Invalid, reason, nil).With(args...).At("/password", reason)
+		e := fault.New(fault.Invalid, reason, nil).With(args...).At("/password", reason)
+		e.Fields[0].Args = e.Args
+		return e
 	}
 	n := utf8.RuneCountInString(norm.NFC.String(password))
 	switch {
