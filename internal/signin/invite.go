@@ -33,6 +33,9 @@ func (s *Service) deadInvitation(w http.ResponseWriter, r *http.Request, err err
 	if !errors.Is(err, directory.ErrInvitation) && !errors.Is(err, directory.ErrOther) && !errors.Is(err, access.ErrDisabled) {
 		return err
 	}
+	if errors.Is(err, access.ErrDisabled) {
+		err = fault.New(fault.Denied, "signin.blocked.disabled", err)
+	}
 	return s.render(w, r, web.StatusOf(err), "blocked", "signin.invite.dead.title", view{}, err, console.Lead("signin.invite.dead.lead"))
 }
 

@@ -397,7 +397,7 @@ func (s *Service) block(w http.ResponseWriter, r *http.Request, f *flow, p perso
 	if err != nil {
 		return err
 	}
-	return s.showBlocked(w, r, why)
+	return s.showBlocked(w, r, fault.New(fault.Denied, "signin.blocked.disabled", why))
 }
 
 func names(ms []caller.Method) []string {
