@@ -25,8 +25,8 @@ func sub(dir string) fs.FS {
 
 // The permissions.
 const (
-	PermissionRead  = "provider.clients-read"
-	PermissionWrite = "provider.clients-write"
+	PermissionRead  = "provider.read"
+	PermissionWrite = "provider.write"
 )
 
 // The kinds of entries.
