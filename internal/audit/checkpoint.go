@@ -439,9 +439,9 @@ func (l *Log) latest(ctx context.Context, r ref) ([]byte, int64, error) {
 	return n.note, n.size, l.publish(ctx, []signedNote{n})
 }
 
-// Witnesses counts the cosignatures of a checkpoint of ours by others than our
-// own witness. Nobody's count who is not known to us, since no external
-// witness is configured yet; a signature by an unknown key proves nothing.
+// Witnesses counts the cosignatures of a checkpoint of ours by known witnesses
+// other than our own. A signature by a key that we do not know proves nothing
+// and does not count.
 func (l *Log) Witnesses(ctx context.Context, checkpoint []byte) (int, error) {
 	c, err := tlog.ReadCheckpoint(checkpoint)
 	if err != nil {

@@ -34,7 +34,8 @@ func (l *Log) Write(tx *store.Tx, batch []any) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 	}
-	for _, b := range batch {
+	args := make([]any, 0, insertBatch*insertColumns)
+	for i, b := range batch {
 		d, ok := b.(*draft)
 		if !ok {
 			return fmt.Errorf("audit: a %T was recorded, not an entry", b)
@@ -48,16 +49,35 @@ func (l *Log) Write(tx *store.Tx, batch []any) error {
 			seq = h.edge.Size()
 			h.edge.Append(d.leaf)
 		}
-		if _, err := tx.Exec(insertEntry, d.ref.key, seq, d.id, d.at, d.kind, string(d.outcome), d.actor, d.target,
-			d.leaf[:], d.facts, bytesOrNull(d.factsKey), bytesOrNull(d.person), bytesOrNull(d.personKey)); err != nil {
-			return fmt.Errorf("audit: insert entry: %w", err)
+		args = append(args, d.ref.key, seq, d.id.String(), d.at, d.kind, string(d.outcome), d.actor, d.target,
+			d.leaf[:], d.facts, bytesOrNull(d.factsKey), bytesOrNull(d.person), bytesOrNull(d.personKey))
+		if len(args) < cap(args) && i < len(batch)-1 {
+			continue
 		}
+		if err := insert(tx, args); err != nil {
+			return fmt.Errorf("audit: insert entries: %w", err)
+		}
+		args = args[:0]
 	}
 	if !indexed {
 		return nil
 	}
 	for _, key := range l.touched {
 		if err := l.move(tx, key, l.heads[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insert writes a full batch by one statement, a part of one row by row.
+func insert(tx *store.Tx, args []any) error {
+	if len(args) == insertBatch*insertColumns {
+		_, err := tx.Exec(insertEntries, args...)
+		return err
+	}
+	for ; len(args) > 0; args = args[insertColumns:] {
+		if _, err := tx.Exec(insertEntry, args[:insertColumns]...); err != nil {
 			return err
 		}
 	}
@@ -351,6 +371,9 @@ func (l *Log) sequence(ctx context.Context, group []pending) error {
 	})
 	if err != nil {
 		delete(l.heads, r.key) // what is stored is read again
+		if errors.Is(err, store.ErrUnique) {
+			return errFenced // another sequencer opened the log
+		}
 		return err
 	}
 	next.size = next.edge.Size()

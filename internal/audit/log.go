@@ -146,7 +146,22 @@ func (l *Log) Observe(ctx context.Context, who caller.Caller, org id.Org, e Entr
 			return err
 		}
 	}
-	return l.Store.Update(ctx, pen.ref.scope("audit.observe"), func(tx *store.Tx) error { return pen.Record(tx, e) })
+	return l.alone(ctx, pen, e)
+}
+
+// alone writes one entry in a transaction of its own. It is sealed before: on
+// SQLite all transactions wait for the one writer.
+func (l *Log) alone(ctx context.Context, pen *Pen, e Entry) error {
+	drafts, err := pen.drafts(e)
+	if err != nil {
+		return fmt.Errorf("audit: record %s: %w", e.Kind, err)
+	}
+	return l.Store.Update(ctx, pen.ref.scope("audit.alone"), func(tx *store.Tx) error {
+		for _, d := range drafts {
+			tx.Record(d)
+		}
+		return nil
+	})
 }
 
 // StaffRead puts on record that staff read something of an organization (zero:
@@ -156,10 +171,22 @@ func (l *Log) StaffRead(ctx context.Context, who caller.Caller, org id.Org, what
 	if err != nil {
 		return err
 	}
-	pen.Global()
-	return l.Store.Update(ctx, pen.ref.scope("audit.staff-read"), func(tx *store.Tx) error {
-		return pen.Record(tx, Entry{Kind: eventStaffRead, Target: what, Facts: facts})
-	})
+	return l.alone(ctx, pen.Global(), Entry{Kind: eventStaffRead, Target: what, Facts: facts})
+}
+
+// Erased puts on record that the key of a person's parts in the log of an
+// organization (zero: of the installation) was destroyed. Whoever destroys the
+// key of a member or user calls it: exports and proofs name this entry as what
+// became of the parts that no longer open.
+func (l *Log) Erased(ctx context.Context, who caller.Caller, org id.Org, user id.User) error {
+	pen, err := l.Pen(ctx, who, org)
+	if err != nil {
+		return err
+	}
+	if who.User == user {
+		pen.who.User = id.User{} // her own key is the one that is gone
+	}
+	return l.alone(ctx, pen.Global(), Entry{Kind: eventErased, Target: Target{Kind: "user", ID: user.String()}})
 }
 
 // rateKey is one source in one minute.
@@ -231,8 +258,8 @@ func (l *Log) FlushRates(ctx context.Context, all bool) error {
 
 const labelDay = "audit.day.secret"
 
-// daysKept is how long the key of a day is kept: as long as attempts of the
-// night may still have to be put together, and no longer.
+// daysKept is for how many days keys are kept, the present one counted: attempts
+// of one night lie in two, and no more is needed.
 const daysKept = 2
 
 // Unknown gives what the log says of an address that belongs to nobody we
@@ -271,7 +298,7 @@ func (l *Log) dayKey(ctx context.Context) ([]byte, error) {
 		if _, err := tx.Exec(insertDay, day, sealed, store.Micros(now)); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(deleteDays, now.AddDate(0, 0, -daysKept).Format(time.DateOnly)); err != nil {
+		if _, err := tx.Exec(deleteDays, now.AddDate(0, 0, 1-daysKept).Format(time.DateOnly)); err != nil {
 			return err
 		}
 		return tx.Row(selectDay, day).Scan(&have)

@@ -19,6 +19,7 @@ const (
 	eventKeyRotated = "audit.checkpoint_key.rotated"
 	eventStaffRead  = "audit.staff_read.recorded"
 	eventThrottled  = "audit.requests.throttled"
+	eventErased     = "audit.person.erased"
 	eventCanary     = "audit.canary.written"
 
 	// kindEpoch is the only kind of the platform log; its leaf is in clear.
@@ -55,6 +56,7 @@ func (l *Log) Manifest() capability.Manifest {
 			{Kind: eventKeyRotated, Class: capability.ClassAdmin, Person: true},
 			{Kind: eventStaffRead, Class: capability.ClassAccess, Person: true},
 			{Kind: eventThrottled, Class: capability.ClassAccess},
+			{Kind: eventErased, Class: capability.ClassAdmin, Person: true},
 			{Kind: eventCanary, Class: capability.ClassSystem},
 		},
 		Jobs: []capability.Job{

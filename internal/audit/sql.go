@@ -45,9 +45,9 @@ func rows[T any](tx *store.Tx, r ref, scan func(*store.Rows) (T, error), b both,
 }
 
 var (
-	insertEntry = q.Add("insert_entry", `INSERT INTO audit_entries (org_id, seq, id, at, kind, outcome, actor, target, leaf, facts, facts_key, person, person_key)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, store.ForSystem)
-	upsertTile = q.Add("upsert_tile", `INSERT INTO audit_tiles (org_id, level, place, data) VALUES ($1, $2, $3, $4)
+	insertEntry   = q.Add("insert_entry", insertInto+placeholders(1), store.ForSystem)
+	insertEntries = q.Add("insert_entries", insertInto+placeholders(insertBatch), store.ForSystem)
+	upsertTile    = q.Add("upsert_tile", `INSERT INTO audit_tiles (org_id, level, place, data) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (org_id, level, place) DO UPDATE SET data = excluded.data`, store.ForSystem)
 	insertLog = q.Add("insert_log", `INSERT INTO audit_logs (org_id, origin, slot, size, root, fence, signed, signed_key, signed_at, epoch_size, epoch_root)
 		VALUES ($1, $2, $3, 0, $4, 0, 0, '', 0, 0, $4)`, store.ForSystem)
@@ -115,6 +115,30 @@ var (
 	selectDay  = q.Add("select_day", `SELECT secret FROM audit_days WHERE day = $1`, store.ForSystem)
 	deleteDays = q.Add("delete_days", `DELETE FROM audit_days WHERE day < $1`, store.ForSystem)
 )
+
+const insertInto = `INSERT INTO audit_entries (org_id, seq, id, at, kind, outcome, actor, target, leaf, facts, facts_key, person, person_key) VALUES `
+
+const (
+	insertColumns = 13
+	insertBatch   = 8 // rows that one statement inserts
+)
+
+// placeholders writes n rows of parameters.
+func placeholders(n int) string {
+	var b strings.Builder
+	for i := range n * insertColumns {
+		switch {
+		case i == 0:
+			b.WriteString("(")
+		case i%insertColumns == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(i+1))
+	}
+	return b.String() + ")"
+}
 
 // indexBatch is how many entries one statement of the sequencer gives an index.
 const indexBatch = 64

@@ -42,6 +42,24 @@ type sqliteJob struct {
 type sqliteConn struct {
 	c     *sql.Conn
 	stmts map[*Stmt]*sql.Stmt
+	words map[string]*sql.Stmt // SAVEPOINT and its like
+}
+
+// control runs a statement of transaction control, prepared once.
+func (c *sqliteConn) control(ctx context.Context, text string) error {
+	st := c.words[text]
+	if st == nil {
+		var err error
+		if st, err = c.c.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+		if c.words == nil {
+			c.words = map[string]*sql.Stmt{}
+		}
+		c.words[text] = st
+	}
+	_, err := st.ExecContext(ctx)
+	return err
 }
 
 // close ends the statements first: the file stays open, and its write-ahead
@@ -235,30 +253,29 @@ func (s *sqliteDB) group(c *sqliteConn, first *sqliteJob) {
 	}
 }
 
-// one runs a closure in a savepoint.
+// one runs a closure in a savepoint, which its first statement opens: a closure
+// that only records an entry needs none.
 func (s *sqliteDB) one(c *sqliteConn, j *sqliteJob) {
 	if err := j.ctx.Err(); err != nil {
 		j.err = unavailable(err)
 		return
 	}
 	bg := context.Background()
-	if _, err := c.c.ExecContext(bg, "SAVEPOINT one"); err != nil {
-		j.err = err
-		return
-	}
-	tx := &Tx{db: s.db, scope: j.scope, conn: &sqliteTx{ctx: bg, c: c}}
+	t := &sqliteTx{ctx: bg, c: c, savepoint: true}
+	tx := &Tx{db: s.db, scope: j.scope, conn: t}
 	j.err = guard(j.run, tx)
-	if j.err == nil {
-		_, j.err = c.c.ExecContext(bg, "RELEASE one")
+	if j.err == nil && t.opened {
+		j.err = c.control(bg, "RELEASE one")
 	}
-	if j.err != nil {
+	if j.err != nil && t.opened {
 		// A failure of the disk may have ended the transaction already; the
 		// COMMIT will then fail for all.
-		_, _ = c.c.ExecContext(bg, "ROLLBACK TO one")
-		_, _ = c.c.ExecContext(bg, "RELEASE one")
-		return
+		_ = c.control(bg, "ROLLBACK TO one")
+		_ = c.control(bg, "RELEASE one")
 	}
-	j.recorded = tx.recorded
+	if j.err == nil {
+		j.recorded = tx.recorded
+	}
 }
 
 // finish writes the journal and commits; on failure nothing of the group is kept.
@@ -285,11 +302,19 @@ func (s *sqliteDB) finish(c *sqliteConn, batch []any) error {
 
 // sqliteTx runs statements on a connection inside a transaction.
 type sqliteTx struct {
-	ctx context.Context
-	c   *sqliteConn
+	ctx       context.Context
+	c         *sqliteConn
+	savepoint bool // the first statement opens one
+	opened    bool
 }
 
 func (t *sqliteTx) stmt(st *Stmt) (*sql.Stmt, error) {
+	if t.savepoint && !t.opened {
+		if err := t.c.control(t.ctx, "SAVEPOINT one"); err != nil {
+			return nil, err
+		}
+		t.opened = true
+	}
 	if p, ok := t.c.stmts[st]; ok {
 		return p, nil
 	}

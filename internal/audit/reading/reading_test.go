@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +35,24 @@ import (
 	"github.com/rempart/rempart/verify"
 )
 
+// lines is a process log in memory.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) Bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.b.Bytes())
+}
+
 // house is the log behind its API, with a gate that knows three tokens.
 type house struct {
 	t     *testing.T
@@ -43,7 +62,7 @@ type house struct {
 	srv   *httptest.Server
 	a, b  id.Org
 	user  id.User
-	out   bytes.Buffer // the process log
+	out   lines // the process log
 
 	device atomic.Value // User-Agent of the last request
 	open   atomic.Bool  // the gate lets everyone in
