@@ -144,7 +144,6 @@ type Pen struct {
 	also   []id.Org
 	global bool
 	at     time.Time
-	last   id.Entry
 }
 
 // Pen prepares the entries of who in the log of the organization, of the
@@ -297,17 +296,19 @@ func (p *Pen) actor() Actor {
 	return a
 }
 
-// newID keeps the entries of one pen in their order: the index that the
-// sequencer gives follows the identifiers.
+// newID makes the identifier of an entry. Within one millisecond they rise, so
+// that lists, and the sequencer, keep the order in which entries were made.
 func (p *Pen) newID() id.Entry {
-	e := id.NewEntry(p.at)
-	if b, last := e.Bytes(), p.last.Bytes(); bytes.Compare(b[:], last[:]) <= 0 {
-		b = last
+	b := id.NewEntry(p.at).Bytes()
+	l := p.log
+	l.idMu.Lock()
+	defer l.idMu.Unlock()
+	if bytes.Equal(b[:6], l.lastID[:6]) && bytes.Compare(b[:], l.lastID[:]) <= 0 {
+		b = l.lastID
 		binary.BigEndian.PutUint64(b[8:], binary.BigEndian.Uint64(b[8:])+1)
-		e = entryID(b)
 	}
-	p.last = e
-	return e
+	l.lastID = b
+	return entryID(b)
 }
 
 // entryID gives the identifier whose bits are b.

@@ -49,6 +49,9 @@ type Log struct {
 	signing    sync.Mutex // held while Checkpoint or Epoch runs; guards signers
 	signers    *signers
 
+	idMu   sync.Mutex
+	lastID [16]byte // of the last entry made here
+
 	rateMu sync.Mutex
 	rates  map[rateKey]int64
 
