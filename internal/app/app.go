@@ -21,6 +21,7 @@ import (
 	"github.com/rempart/rempart/internal/console"
 	"github.com/rempart/rempart/internal/credential"
 	"github.com/rempart/rempart/internal/directory"
+	"github.com/rempart/rempart/internal/directory/desk"
 	"github.com/rempart/rempart/internal/i18n"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/job"
@@ -71,6 +72,7 @@ type App struct {
 	Reading    *reading.Service
 	Access     *access.Service
 	Directory  *directory.Service
+	Desk       *desk.Service
 	Policy     *policy.Service
 	Credential *credential.Service
 	Session    *session.Service

@@ -18,6 +18,7 @@ import (
 	"github.com/rempart/rempart/internal/console"
 	"github.com/rempart/rempart/internal/credential"
 	"github.com/rempart/rempart/internal/directory"
+	"github.com/rempart/rempart/internal/directory/desk"
 	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/job"
@@ -46,9 +47,10 @@ func (a *App) build() {
 	a.Cursors = &web.Cursors{}
 	a.Reading = &reading.Service{Log: a.Audit, Console: a.Console, Cursors: a.Cursors}
 	a.Replays = &replay.Replays{Now: a.Now, Log: a.Log}
-	a.Access = &access.Service{Now: a.Now, Catalogue: &access.Catalogue{}, Audit: a.Audit}
-	a.Policy = &policy.Service{Now: a.Now, Access: a.Access, Audit: a.Audit}
+	a.Access = &access.Service{Now: a.Now, Catalogue: &access.Catalogue{}, Audit: a.Audit, Console: a.Console}
+	a.Policy = &policy.Service{Now: a.Now, Access: a.Access, Audit: a.Audit, Console: a.Console}
 	a.Directory = &directory.Service{Keys: a.Keys, Now: a.Now, Access: a.Access, Audit: a.Audit}
+	a.Desk = &desk.Service{Directory: a.Directory, Access: a.Access, Audit: a.Audit, Console: a.Console, Cursors: a.Cursors}
 	a.Mail = &mail.Outbox{Now: a.Now, Log: a.Log, BaseURL: a.BaseURL, Transport: a.Transport}
 	a.Credential = &credential.Service{Keys: a.Keys, Hasher: credential.NewHasher(0, fips()), Now: a.Now, Issuer: "Rempart"}
 	a.Session = &session.Service{Now: a.Now, Log: a.Log, Audit: a.Audit, Keys: a.Keys, Console: a.Console}
@@ -68,7 +70,7 @@ func (a *App) build() {
 func (a *App) manifests() []capability.Manifest {
 	return []capability.Manifest{
 		a.own(), job.Manifest(), a.Keys.Manifest(), a.Reading.Manifest(), a.Console.Manifest(),
-		a.Access.Manifest(), a.Directory.Manifest(), a.Policy.Manifest(), a.Mail.Manifest(),
+		a.Access.Manifest(), a.Desk.Manifest(), a.Policy.Manifest(), a.Mail.Manifest(),
 		a.Credential.Manifest(), a.Session.Manifest(), a.SignIn.Manifest(), a.Provider.Manifest(), a.APIKeys.Manifest(), a.Trust.Manifest(), a.Setup.Manifest(), a.Replays.Manifest(),
 	}
 }
