@@ -275,25 +275,24 @@ func TestPagesAndPostsAreAllRoutes(t *testing.T) {
 }
 
 func TestNobodyElseReachesTheWizard(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p *place) {
-		stranger := newBrowser(t, p)
-		refused := func(when string, status int) {
-			t.Helper()
-			for _, path := range pages {
-				if got := stranger.get(path); got.status != status {
-					t.Errorf("%s: GET %s: %d", when, path, got.status)
-				}
-			}
-			for _, path := range posts {
-				if got := stranger.post(path, "name", "x"); got.status != status {
-					t.Errorf("%s: POST %s: %d", when, path, got.status)
-				}
+	p := newPlace(t, openDefault(t))
+	stranger := newBrowser(t, p)
+	refused := func(when string, status int) {
+		t.Helper()
+		for _, path := range pages {
+			if got := stranger.get(path); got.status != status {
+				t.Errorf("%s: GET %s: %d", when, path, got.status)
 			}
 		}
-		refused("before the first start", 404)
-		open(t, p)
-		refused("with another browser", 403)
-	})
+		for _, path := range posts {
+			if got := stranger.post(path, "name", "x"); got.status != status {
+				t.Errorf("%s: POST %s: %d", when, path, got.status)
+			}
+		}
+	}
+	refused("before the first start", 404)
+	open(t, p)
+	refused("with another browser", 403)
 }
 
 // walk does the steps up to the one given, through the service.
