@@ -6,7 +6,7 @@ var tiers = [][]string{
 	{"internal/id", "internal/fault", "internal/caller", "internal/capability", "internal/clock"},
 	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/web/input", "internal/web/replay", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "verify"},
 	{"internal/console", "internal/keyring", "internal/keyring/keyringtest", "internal/audit", "internal/audit/reading", "internal/access", "internal/trust"},
-	{"internal/directory", "internal/directory/desk", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue"},
+	{"internal/directory", "internal/directory/desk", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue", "internal/register/face"},
 	{"internal/signin", "internal/provider", "internal/provider/jwt", "internal/federation", "internal/scim", "internal/setup"},
 	{"internal/app", "examples/notes"},
 	{"internal/demo", "internal/scenario", "internal/scenario/webdriver", "internal/archtest"},
@@ -48,4 +48,7 @@ var edges = map[[2]string]string{
 	{"internal/provider", "internal/signin"}:             "a grant begins with a sign-in",
 	{"internal/federation", "internal/signin"}:           "an upstream sign-in is one step of ours",
 	{"internal/setup", "internal/provider"}:              "the wizard makes the first client",
+
+	{"internal/register/face", "internal/register"}:           "it shows the register",
+	{"internal/register/face", "internal/register/catalogue"}: "it shows sentences",
 }

@@ -67,13 +67,16 @@ func buildAssets() (served map[string]*asset, names map[string]string) {
 	add("inter.woff2", read("vendor/inter-latin-wght-normal.woff2"))
 	add("htmx.js", read("vendor/htmx.min.js"))
 	add("favicon.svg", []byte(faviconSVG()))
+	add("plan.svg", []byte(planFileSVG()))
 	for _, name := range slices.Sorted(keysOf(bundles)) {
 		var body []byte
 		for _, part := range bundles[name] {
 			body = append(append(body, read(part)...), '\n')
 		}
-		// Styles name the font by its plain name.
-		body = bytes.ReplaceAll(body, []byte("inter.woff2"), []byte(names["inter.woff2"]))
+		// Styles name other assets by their plain names.
+		for _, plain := range []string{"inter.woff2", "plan.svg"} {
+			body = bytes.ReplaceAll(body, []byte(plain), []byte(names[plain]))
+		}
 		add(name, body)
 	}
 	return served, names

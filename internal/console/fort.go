@@ -122,6 +122,12 @@ func faviconSVG() string {
 		`<path fill-rule="evenodd" d="` + markPath() + `"/></svg>`
 }
 
+// planFileSVG is the drawing as a file of its own, for styles that use it as a
+// mask: pages that show it so do not carry it.
+func planFileSVG() string {
+	return strings.NewReplacer(`<svg class="plan"`, `<svg xmlns="http://www.w3.org/2000/svg"`, "currentColor", "#000").Replace(planSVG())
+}
+
 // planSVG is the line drawing: keep, rampart, ditch, ravelins, covered way, glacis.
 func planSVG() string {
 	t := trace{c: point{300, 300}, n: 5, r: 128, salient: 190, gorge: 0.25, flank: 31}

@@ -8,7 +8,7 @@ import (
 )
 
 // stripVerdicts are the classes that the styles colour.
-var stripVerdicts = []string{"none", "pass", "fail", "stale", "lapsed", "unknown"}
+var stripVerdicts = []string{"none", "pass", "fail", "mixed", "stale", "lapsed", "unknown"}
 
 // Strip draws the days as the component "history" does, oldest first, in a
 // picture of a few hundred bytes: neighbours of one verdict are one line, which

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rempart/rempart/internal/audit"
@@ -33,6 +34,7 @@ func (s *Service) RunDue(ctx context.Context) error {
 	type due struct {
 		control capability.Control
 		first   bool
+		over    bool // a control over other controls, which waits while they catch up
 		late    time.Duration
 	}
 	var list []due
@@ -41,6 +43,7 @@ func (s *Service) RunDue(ctx context.Context) error {
 		if !d.first {
 			d.late = begun.Sub(*states[i].RanAt) - c.Every
 		}
+		d.over = strings.HasPrefix(c.ID, "trust.") && (d.first || d.late > c.Every)
 		if d.first || d.late >= 0 {
 			list = append(list, d)
 		}
@@ -48,6 +51,12 @@ func (s *Service) RunDue(ctx context.Context) error {
 	slices.SortStableFunc(list, func(a, b due) int {
 		if a.first != b.first {
 			if a.first {
+				return -1
+			}
+			return 1
+		}
+		if a.over != b.over {
+			if b.over {
 				return -1
 			}
 			return 1

@@ -122,9 +122,12 @@ type Day struct {
 	Passed, Failed, Other int64
 }
 
-// Verdict is what the day comes to: "none" without a run.
+// Verdict is what the day comes to: "none" without a run, "mixed" where most
+// runs passed and some did not.
 func (d Day) Verdict() string {
 	switch {
+	case d.Failed > 0 && d.Passed > d.Failed:
+		return "mixed"
 	case d.Failed > 0:
 		return string(capability.Fail)
 	case d.Passed > 0:
@@ -311,5 +314,8 @@ func (s *Service) Text(lang, control, part string) string {
 		s.keys = keys
 		s.mu.Unlock()
 	}
-	return s.Console.Bundle.T(lang, keys[tail])
+	if key := keys[tail]; key != "" {
+		return s.Console.Bundle.T(lang, key)
+	}
+	return control // a manifest whose control has no text does not pass the tests
 }
