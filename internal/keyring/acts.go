@@ -91,8 +91,12 @@ func (s *Service) OpenActs(ctx context.Context) ([]Act, error) {
 // Rotate makes a new version of the owner's data key. What is sealed under
 // older ones stays readable.
 func (s *Service) Rotate(ctx context.Context, who caller.Caller, owner Owner) (Act, error) {
-	if _, err := s.Ready(ctx, owner); err != nil { // there must be one
+	ring, err := s.Ready(ctx, owner) // there must be one
+	if err != nil {
 		return Act{}, err
+	}
+	if ring.Erased(owner) {
+		return Act{}, fmt.Errorf("%w: %s", ErrErased, owner)
 	}
 	return s.act(ctx, who, ActRotate, owner)
 }
@@ -131,7 +135,7 @@ func (s *Service) act(ctx context.Context, who caller.Caller, kind string, owner
 	}
 	done, err := s.do(ctx, a)
 	if err != nil {
-		if s.begun(ctx, a) {
+		if !errors.Is(err, ErrErased) && s.begun(ctx, a) {
 			// It can't be taken back. FinishOpen ends it, at the latest at the next start.
 			return done, fmt.Errorf("keyring: %s was begun and is not finished: %w", kind, err)
 		}

@@ -1,6 +1,10 @@
 package keyring
 
-import "github.com/rempart/rempart/internal/id"
+import (
+	"context"
+
+	"github.com/rempart/rempart/internal/id"
+)
 
 // OpenVector opens a published vector on the path that Open takes.
 func OpenVector(key, nonce, ct, tag, aad []byte) ([]byte, error) {
@@ -24,3 +28,9 @@ const (
 	SmallChange = smallChange
 	Block       = block
 )
+
+// Poll is one look of Watch.
+func (s *Service) Poll(ctx context.Context) error { return s.poll(ctx) }
+
+// ParseObjectName tells whether a name is one of an object at the second place.
+func ParseObjectName(name string) bool { _, ok := parseObject(name); return ok }

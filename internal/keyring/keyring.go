@@ -80,11 +80,6 @@ type Service struct {
 	// them; nil where there are none on this machine.
 	Files func() []string
 
-	// Exists reports, for each owner, whether the main database knows it: keys
-	// made for a change that never committed are swept a day later. Without it
-	// none are.
-	Exists func(ctx context.Context, owners []Owner) ([]bool, error)
-
 	orphans     orphans
 	haveOrphans atomic.Bool
 	opened      atomic.Pointer[opened]

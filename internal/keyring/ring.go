@@ -228,6 +228,12 @@ func (r *Ring) Open(o Owner, label, row string, sealed []byte) ([]byte, error) {
 	return out, nil
 }
 
+// Erased reports whether the owner's key was destroyed.
+func (r *Ring) Erased(o Owner) bool {
+	keys := r.keys(o)
+	return keys != nil && keys.erased
+}
+
 // SealText is Seal of a string.
 func (r *Ring) SealText(o Owner, label, row, plain string) ([]byte, error) {
 	return r.Seal(o, label, row, []byte(plain))
