@@ -68,6 +68,9 @@ func (c *sqliteConn) close() {
 	for _, st := range c.stmts {
 		st.Close()
 	}
+	for _, st := range c.words {
+		st.Close()
+	}
 	c.c.Close()
 }
 
