@@ -49,6 +49,10 @@ func (s *Service) pages() []web.Route {
 		web.Page("GET "+orgRoot+"/settings", directory.Read, s.settingsPage),
 		web.Page("POST "+orgRoot+"/settings", directory.OrgWrite, s.settingsPost, web.Event(directory.EventOrgChanged)),
 
+		web.Page("GET /console/staff", directory.StaffRead, func(w http.ResponseWriter, r *http.Request) error {
+			web.Redirect(w, r, staffRoot)
+			return nil
+		}),
 		web.Page("GET "+staffRoot, directory.StaffRead, s.orgsPage),
 		web.Page("GET "+staffRoot+"/new", directory.StaffWrite, s.orgNewPage),
 		web.Page("POST "+staffRoot+"/new", directory.StaffWrite, s.orgAdd, web.Event(directory.EventOrgAdded)),

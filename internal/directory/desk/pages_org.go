@@ -300,10 +300,10 @@ func (s *Service) settingsPost(w http.ResponseWriter, r *http.Request) error {
 
 type orgsView struct {
 	frame
-	Items []directory.Org
-	Tabs  []console.Tab
-	Next  string
-	State string
+	Items  []directory.Org
+	Tabs   []console.Tab
+	Next   string
+	Filter string
 }
 
 func (s *Service) orgsPage(w http.ResponseWriter, r *http.Request) error {
@@ -315,7 +315,7 @@ func (s *Service) orgsPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := orgsView{frame: s.frame(r, "directory.orgs.title", console.Staff("orgs"), console.Lead("directory.orgs.lead")), Items: items, State: state}
+	v := orgsView{frame: s.frame(r, "directory.orgs.title", console.Staff("orgs"), console.Lead("directory.orgs.lead")), Items: items, Filter: state}
 	v.Tabs = []console.Tab{
 		{Label: v.T("directory.orgs.all"), Path: staffRoot, Current: state == ""},
 		{Label: v.T("directory.state.active"), Path: staffRoot + "?state=active", Current: state == "active"},
