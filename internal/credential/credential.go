@@ -59,6 +59,10 @@ type Service struct {
 	// be nil.
 	OnChange func(tx *store.Tx, user id.User, kind Kind) error
 
+	// SharedHashes says that sample accounts were given one hash (Prehash), so
+	// that a salt may be there more than once. Only the demo sets it.
+	SharedHashes bool
+
 	turns turns
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -204,4 +205,24 @@ func (s *Service) SignOut(ctx context.Context, who caller.Caller) error {
 		return nil
 	}
 	return err
+}
+
+// EnteredSince gives, for each session that has entered the organization since
+// the instant and was not put out, by which authentications.
+func (s *Service) EnteredSince(ctx context.Context, org id.Org, since time.Time) ([][]caller.Method, error) {
+	var out [][]caller.Method
+	err := s.Store.View(ctx, store.System("session.entered-since"), func(tx *store.Tx) (err error) {
+		out, err = store.All(tx, func(r *store.Rows) (m []caller.Method, err error) {
+			var text string
+			if err := r.Scan(&text); err != nil {
+				return nil, err
+			}
+			return m, json.Unmarshal([]byte(text), &m)
+		}, enteredSince, org, store.Micros(since))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("session: entered since: %w", err)
+	}
+	return out, nil
 }

@@ -44,12 +44,14 @@ var (
 	findEntry    = q.Add("find_entry", `SELECT entered_at, cut_at FROM session_entries WHERE session_id = $1 AND org_id = $org`)
 	listEntries  = q.Add("list_entries", `SELECT session_id, entered_at, origin FROM session_entries
 		WHERE org_id = $org AND user_id = $1 AND cut_at = 0 AND entered_at > $2 ORDER BY session_id DESC LIMIT $3`)
-	cutEntry   = q.Add("cut_entry", `UPDATE session_entries SET cut_at = $3 WHERE org_id = $org AND user_id = $1 AND session_id = $2 AND cut_at = 0 RETURNING session_id`)
-	cutEntries = q.Add("cut_entries", `UPDATE session_entries SET cut_at = $2 WHERE org_id = $org AND user_id = $1 AND cut_at = 0 RETURNING session_id`)
-	cutSince   = q.Add("cut_since", `SELECT session_id FROM session_entries WHERE cut_at >= $1`, store.ForSystem)
-	rested     = q.Add("rested", `UPDATE session_seen SET seen_at = $2, pause = 0 WHERE session_id = $1 AND user_id = $user`)
-	findState  = q.Add("find_state", `SELECT s.ended_at, s.ends_at, COALESCE(e.pause, 0) FROM session_sessions s LEFT JOIN session_seen e ON e.session_id = s.id WHERE s.id = $1`, store.ForLookup)
-	countDue   = q.Add("count_due", `SELECT count(*) FROM session_sessions WHERE ends_at < $1`, store.ForSystem)
+	cutEntry     = q.Add("cut_entry", `UPDATE session_entries SET cut_at = $3 WHERE org_id = $org AND user_id = $1 AND session_id = $2 AND cut_at = 0 RETURNING session_id`)
+	cutEntries   = q.Add("cut_entries", `UPDATE session_entries SET cut_at = $2 WHERE org_id = $org AND user_id = $1 AND cut_at = 0 RETURNING session_id`)
+	enteredSince = q.Add("entered_since", `SELECT s.methods FROM session_entries e JOIN session_sessions s ON s.id = e.session_id
+		WHERE e.org_id = $1 AND e.entered_at >= $2 AND e.cut_at = 0`, store.ForSystem)
+	cutSince  = q.Add("cut_since", `SELECT session_id FROM session_entries WHERE cut_at >= $1`, store.ForSystem)
+	rested    = q.Add("rested", `UPDATE session_seen SET seen_at = $2, pause = 0 WHERE session_id = $1 AND user_id = $user`)
+	findState = q.Add("find_state", `SELECT s.ended_at, s.ends_at, COALESCE(e.pause, 0) FROM session_sessions s LEFT JOIN session_seen e ON e.session_id = s.id WHERE s.id = $1`, store.ForLookup)
+	countDue  = q.Add("count_due", `SELECT count(*) FROM session_sessions WHERE ends_at < $1`, store.ForSystem)
 )
 
 type scanner interface{ Scan(dest ...any) error }

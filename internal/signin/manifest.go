@@ -135,6 +135,7 @@ func (s *Service) Manifest() capability.Manifest {
 			},
 		},
 		Statements: q.All(),
+		Controls:   s.controls(),
 		Migrations: sub("migrations"),
 		Messages:   sub("messages"),
 	}

@@ -151,19 +151,18 @@ func TestTheSecretChanges(t *testing.T) {
 }
 
 func TestSignOut(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		b := w.browser().signIn(w.plain)
-		secret := b.cookies[session.CookieName]
-		b.send("POST", "/sign-out", map[string][]string{})
-		if got := b.page.header.Get("Clear-Site-Data"); !strings.Contains(got, "storage") {
-			t.Errorf("Clear-Site-Data %q", got)
-		}
-		b.follow().at("signed-out", 200)
-		if _, err := w.session.Find(context.Background(), secret); err != session.ErrNone {
-			t.Errorf("the session outlives the sign-out: %v", err)
-		}
-		b.get("/account").at("identify", 200)
-	})
+	w := one(t)
+	b := w.browser().signIn(w.plain)
+	secret := b.cookies[session.CookieName]
+	b.send("POST", "/sign-out", map[string][]string{})
+	if got := b.page.header.Get("Clear-Site-Data"); !strings.Contains(got, "storage") {
+		t.Errorf("Clear-Site-Data %q", got)
+	}
+	b.follow().at("signed-out", 200)
+	if _, err := w.session.Find(context.Background(), secret); err != session.ErrNone {
+		t.Errorf("the session outlives the sign-out: %v", err)
+	}
+	b.get("/account").at("identify", 200)
 }
 
 func TestNoOpenRedirect(t *testing.T) {

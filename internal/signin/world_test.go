@@ -173,7 +173,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	w.policy = &policy.Service{Store: s.Main, Now: w.clock.Now, Access: w.access, Audit: w.log}
 	face := &console.Console{Bundle: bundle, Now: w.clock.Now, Log: quiet, BaseURL: base, SignIn: func(r *http.Request) string { return signin.Path(r.URL.RequestURI()) },
 		StepUp: func(r *http.Request) string { return signin.DetourPath(id.Org{}, r.URL.RequestURI()) }}
-	w.cred = &credential.Service{Store: s.Main, Keys: keys, Hasher: credential.NewHasher(2, false), Now: w.clock.Now, Issuer: "Rempart"}
+	w.cred = &credential.Service{Store: s.Main, Keys: keys, Hasher: credential.NewHasher(2, false), Now: w.clock.Now, Issuer: "Rempart", SharedHashes: true}
 	w.session = &session.Service{Store: s.Main, Now: w.clock.Now, Log: quiet, Audit: w.log, Keys: keys, Console: face}
 	w.session.IsMember = func(ctx context.Context, o id.Org, u id.User) (bool, error) {
 		_, err := w.dir.FindMembership(ctx, o, u)
