@@ -489,7 +489,7 @@ func (s *Service) dead(ctx context.Context, who caller.Caller, g *grant, err err
 // caller is the person of the grant, acting through the client.
 func (g *grant) caller(who caller.Caller) caller.Caller {
 	who.Kind, who.User, who.Client, who.Grant, who.Org = caller.User, g.user, g.client, g.id, g.org
-	who.Methods, who.AuthTime = g.methods, g.authTime
+	who.Methods, who.AuthTime, who.FreshAt = g.methods, g.authTime, g.createdAt
 	if !g.offline {
 		who.Session = g.session
 	}
