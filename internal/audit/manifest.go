@@ -47,7 +47,7 @@ func (l *Log) Manifest() capability.Manifest {
 		Name: "audit",
 		Permissions: []capability.Permission{
 			{Name: PermRead, Level: capability.LevelOrg, Roles: []string{"owner", "admin", "auditor"}},
-			{Name: PermExport, Level: capability.LevelOrg, Roles: []string{"owner", "auditor"}},
+			{Name: PermExport, Level: capability.LevelOrg, Roles: []string{"owner", "admin", "auditor"}},
 			{Name: PermInstallationRead, Level: capability.LevelStaff, Roles: []string{"staff-admin", "staff-auditor"}},
 		},
 		Events: []capability.Event{

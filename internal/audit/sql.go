@@ -120,7 +120,7 @@ const insertInto = `INSERT INTO audit_entries (org_id, seq, id, at, kind, outcom
 
 const (
 	insertColumns = 13
-	insertBatch   = 8 // rows that one statement inserts
+	insertBatch   = 4 // rows that one statement inserts; the engine searches parameters one by one
 )
 
 // placeholders writes n rows of parameters.
