@@ -23,8 +23,7 @@ import (
 // stands still.
 type house struct {
 	*trust.Service
-	store *store.Store
-	now   time.Time
+	now time.Time
 }
 
 var start = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
@@ -45,7 +44,7 @@ func manifests() []capability.Manifest {
 
 func newHouse(t *testing.T, s *store.Store) *house {
 	t.Helper()
-	h := &house{store: s, now: start}
+	h := &house{now: start}
 	now := func() time.Time { return h.now }
 	keys := keyringtest.New(t, s, now)
 	log := &audit.Log{Store: s.Main, Now: now, Host: "trust.example", Node: "test", Version: "test", Process: slog.New(slog.DiscardHandler),

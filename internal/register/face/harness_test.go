@@ -34,7 +34,6 @@ import (
 // and a real log, with a clock that stands still. Everyone is staff.
 type house struct {
 	*face.Service
-	store *store.Store
 	now   time.Time
 	staff caller.Caller
 	url   string
@@ -60,7 +59,7 @@ func manifests() []capability.Manifest {
 
 func newHouse(t testing.TB, s *store.Store) *house {
 	t.Helper()
-	h := &house{store: s, now: start}
+	h := &house{now: start}
 	now := func() time.Time { return h.now }
 	quiet := slog.New(slog.DiscardHandler)
 	keys := keyringtest.New(t, s, now)
