@@ -147,7 +147,7 @@ func (s *Service) Watch(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if err := s.poll(ctx); err != nil && ctx.Err() == nil {
+		if err := s.Compare(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("sessions could not be compared", "error", err)
 		}
 		select {
@@ -158,7 +158,8 @@ func (s *Service) Watch(ctx context.Context) {
 	}
 }
 
-func (s *Service) poll(ctx context.Context) error {
+// Compare compares the cache with the database once; Watch calls it.
+func (s *Service) Compare(ctx context.Context) error {
 	begun := s.Now()
 	var changed []id.Session
 	err := s.Store.View(ctx, store.System("session.watch"), func(tx *store.Tx) error {

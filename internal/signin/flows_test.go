@@ -62,7 +62,7 @@ func (w *world) resetPassword(p person, password string) {
 	b := w.browser().get("/sign-in/reset").at("reset-request", 200)
 	b.submit("email", p.email).at("reset-request", 200)
 	w.must(w.signin.Post(context.Background()))
-	b.get(pathOf(w.T, w.post.last(w, "reset").Link)).at("reset-password", 200)
+	b.get(pathOf(w.TB, w.post.last(w, "reset").Link)).at("reset-password", 200)
 	b.submit("password", password).at("identify", 200)
 }
 

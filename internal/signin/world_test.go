@@ -46,7 +46,7 @@ const (
 
 // world is the sign-in with all it stands on, one organization and people.
 type world struct {
-	*testing.T
+	testing.TB
 	store   *store.Store
 	clock   *clock.Fixed
 	log     *audit.Log
@@ -133,9 +133,9 @@ func one(t *testing.T) *world {
 	return newWorld(t, storetest.Open(t, manifests()))
 }
 
-func newWorld(t *testing.T, s *store.Store) *world {
+func newWorld(t testing.TB, s *store.Store) *world {
 	t.Helper()
-	w := &world{T: t, store: s, clock: clock.NewFixed(start), post: &postbox{}}
+	w := &world{TB: t, store: s, clock: clock.NewFixed(start), post: &postbox{}}
 	ctx := context.Background()
 	keys := keyringtest.New(t, s, w.clock.Now)
 	quiet := slog.New(slog.DiscardHandler)
