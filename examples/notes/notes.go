@@ -262,19 +262,19 @@ func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
 }
 
 type view struct {
-	*session
+	Who   *session // nil: nobody is signed in
 	Notes []note
 	Error string
 }
 
 func (a *App) home(w http.ResponseWriter, r *http.Request) {
-	v := view{session: a.find(r)}
-	if v.session != nil && v.Subject == "" {
-		v.session = nil
+	v := view{Who: a.find(r)}
+	if v.Who != nil && v.Who.Subject == "" {
+		v.Who = nil
 	}
-	if v.session != nil {
+	if v.Who != nil {
 		a.mu.Lock()
-		v.Notes = append(v.Notes, a.notes[v.Org]...)
+		v.Notes = append(v.Notes, a.notes[v.Who.Org]...)
 		a.mu.Unlock()
 	}
 	a.render(w, http.StatusOK, v)

@@ -29,13 +29,13 @@ ul { list-style: none; padding: 0; margin: 0; } li { background: var(--paper); b
 <main>
 <header>
 <h1>Notes</h1>
-{{if .session}}<form method="post" action="/sign-out"><span class="soft">{{.Name}}{{if .OrgName}} · {{.OrgName}}{{end}}</span> <button class="plain" data-action="sign-out">Sign out</button></form>{{end}}
+{{with .Who}}<form method="post" action="/sign-out"><span class="soft">{{.Name}}{{if .OrgName}} · {{.OrgName}}{{end}}</span> <button class="plain" data-action="sign-out">Sign out</button></form>{{end}}
 </header>
 {{if .Error}}<p role="alert">{{.Error}}</p>{{end}}
-{{if not .session}}
+{{if not .Who}}
 <p>Notes that your organization shares. Sign in to read and write them.</p>
 <p><a class="button" href="/sign-in">Sign in</a></p>
-{{else if not .Org}}
+{{else if not .Who.Org}}
 <p>You are signed in, and belong to no organization yet. Ask an owner of yours for an invitation.</p>
 {{else}}
 <form class="note" method="post" action="/notes">
@@ -44,7 +44,7 @@ ul { list-style: none; padding: 0; margin: 0; } li { background: var(--paper); b
 <button>Add note</button>
 </form>
 {{if .Notes}}<ul>{{range .Notes}}<li><p>{{.Text}}</p><span class="soft">{{.By}}, {{.At.UTC.Format "2 January 2006, 15:04"}} UTC</span></li>{{end}}</ul>
-{{else}}<p class="soft">There are no notes yet. The first one you write is seen by everyone in {{.OrgName}}.</p>{{end}}
+{{else}}<p class="soft">There are no notes yet. The first one you write is seen by everyone in {{.Who.OrgName}}.</p>{{end}}
 {{end}}
 </main>
 </body>

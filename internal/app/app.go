@@ -53,6 +53,9 @@ type Options struct {
 	// Transport takes the mail; nil: what the configuration says.
 	Transport mail.Transport
 
+	// Tail holds the end of the process log; nil: it is not kept.
+	Tail *Tail
+
 	// Strict finds transactions inside transactions; the demo and tests set it.
 	Strict bool
 }
@@ -71,6 +74,7 @@ type App struct {
 	Audit      *audit.Log
 	Reading    *reading.Service
 	Access     *access.Service
+	Desk       *desk.Service
 	Directory  *directory.Service
 	Desk       *desk.Service
 	Policy     *policy.Service
@@ -91,6 +95,7 @@ type App struct {
 	Cursors    *web.Cursors
 	Manifests  []capability.Manifest
 	Handler    http.Handler
+	Tail       *Tail
 	Metrics    *web.Metrics
 
 	// Listener is the one that serves, once a command has opened it: readiness
@@ -135,7 +140,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder can't be made: %w", err)
 	}
-	a.Transport = o.Transport
+	a.Transport, a.Tail = o.Transport, o.Tail
 	a.build()
 	a.Manifests = append(a.manifests(), o.Extra...)
 	if err := a.texts(); err != nil {
@@ -159,6 +164,9 @@ func Open(ctx context.Context, o Options) (*App, error) {
 // start opens what stands on the databases, in the order of the house.
 func (a *App) start(ctx context.Context, o Options) error {
 	a.connect()
+	if err := a.complete(); err != nil {
+		return err
+	}
 	state, err := a.Setup.Find(ctx)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/rempart/rempart/internal/directory"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/provider"
+	"github.com/rempart/rempart/internal/session"
 )
 
 // providerFacts is what the provider knows of people: each asked of its owner.
@@ -26,6 +27,10 @@ func (a *App) providerFacts() provider.Facts {
 		Standing:      a.standing,
 		Person:        a.personOf,
 		SignIn:        a.leadToSignIn,
+		SignOut: func(w http.ResponseWriter, r *http.Request, who caller.Caller) error {
+			session.ClearCookie(w)
+			return a.Session.SignOut(r.Context(), who)
+		},
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	netmail "net/mail"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/rempart/rempart/internal/access"
@@ -95,8 +97,11 @@ func (a *App) connect() {
 	a.Provider.Facts = a.providerFacts()
 	a.Session.OnEnd = a.Provider.EndSessionsTx
 	a.Policy.Population = a.population
+	a.Reading.Names = a.Directory.Names
+	if a.Tail != nil {
+		a.Reading.ProcessLog = a.Tail.Bytes
+	}
 	a.Directory.Mail = a.Mail
-	a.Directory.OnDisable = a.onDisable
 	a.Mail.Seal, a.Mail.Open = a.sealMail, a.openMail
 	a.Session.IsMember = func(ctx context.Context, org id.Org, user id.User) (bool, error) {
 		_, err := a.Directory.FindMembership(ctx, org, user)
@@ -202,8 +207,53 @@ func (a *App) openMail(ctx context.Context, owner, label, row string, sealed []b
 	return plain, err
 }
 
-// onDisable ends what hangs on a member or user who may no longer act.
-func (a *App) onDisable(tx *store.Tx, org id.Org, user id.User) error { return nil }
+// optional lists the fields that may stay empty; every other function, pointer
+// and interface of a service is required, and its absence is found at start,
+// not by the first request that needs it.
+var optional = map[string]string{
+	"session.Service.OnCut":       "an entrance that was cut is refused at the next refresh",
+	"directory.Service.OnDisable": "alive() refuses who is disabled, at every use",
+	"credential.Service.OnChange": "the pages that change a credential end the other sessions themselves",
+	"mail.Outbox.GivenUp":         "the outbox's own log line says it",
+	"reading.Service.ProcessLog":  "filled where a process log is kept",
+	"keyring.Service.Root":        "opened once it is known whether the place is fresh",
+	"keyring.Service.Exists":      "without it keys of changes that never committed are kept",
+	"keyring.Service.Files":       "on PostgreSQL there are no files on this machine",
+	"console.Console.Find":        "the palette then finds pages only",
+	"console.Console.Shell":       "filled with the routes",
+	"console.Console.SignIn":      "filled with the routes",
+	"console.Console.StepUp":      "filled with the routes",
+}
+
+// complete finds required fields that nobody filled.
+func (a *App) complete() error {
+	var missing []error
+	for _, s := range []any{a.Keys, a.Audit, a.Reading, a.Access, a.Policy, a.Directory, a.Desk, a.Mail, a.Credential, a.Session, a.SignIn, a.Provider, a.APIKeys, a.Trust, a.Setup} {
+		missing = append(missing, empty(reflect.ValueOf(s).Elem())...)
+	}
+	return errors.Join(missing...)
+}
+
+func empty(v reflect.Value) (out []error) {
+	for i := range v.NumField() {
+		f, t := v.Field(i), v.Type().Field(i)
+		name := v.Type().String() + "." + t.Name
+		if !t.IsExported() || optional[name] != "" {
+			continue
+		}
+		switch f.Kind() {
+		case reflect.Func, reflect.Pointer, reflect.Interface:
+			if f.IsNil() {
+				out = append(out, fmt.Errorf("app: %s is not filled", name))
+			}
+		case reflect.Struct:
+			if strings.HasSuffix(t.Type.String(), ".Facts") {
+				out = append(out, empty(f)...)
+			}
+		}
+	}
+	return out
+}
 
 // dataFiles are the files of the embedded databases, with their logs.
 func dataFiles(dir string) (out []string) {
