@@ -76,7 +76,6 @@ type App struct {
 	Access     *access.Service
 	Desk       *desk.Service
 	Directory  *directory.Service
-	Desk       *desk.Service
 	Policy     *policy.Service
 	Credential *credential.Service
 	Session    *session.Service
