@@ -310,17 +310,18 @@ func (s *Service) decide(snap *snapshot, user id.User, i int, level capability.L
 		}
 	}
 	pr := &snap.profiles[n]
+	// Who may not is told so whether or not there is such a workspace.
+	if !pr.allows(i, level, ws) {
+		return fault.ErrDenied, true
+	}
 	if !ws.IsZero() {
-		// A workspace that the snapshot does not name could be another
-		// organization's, or new: only the owner can say.
+		// A workspace that the snapshot does not name is another
+		// organization's, suspended or new: only the owner can say.
 		if _, known := snap.workspaces[ws]; !known {
 			return nil, false
 		}
 	}
-	if pr.allows(i, level, ws) {
-		return nil, true
-	}
-	return fault.ErrDenied, true
+	return nil, true
 }
 
 // Alive reports, as an error, whether everything that the caller stands on may

@@ -182,19 +182,18 @@ func (s *Service) ask(ctx context.Context, user id.User, i int, level capability
 	if err := refusal(st); err != nil {
 		return err
 	}
-	if !ws.IsZero() {
-		if err := s.workspace(ctx, org, ws); err != nil {
-			return err
-		}
-	}
 	pr, err := s.profileOf(ctx, org, user)
 	if err != nil {
 		return err
 	}
-	if pr.allows(i, level, ws) {
-		return nil
+	// Who may not is told so whether or not there is such a workspace.
+	if !pr.allows(i, level, ws) {
+		return fault.ErrDenied
 	}
-	return fault.ErrDenied
+	if !ws.IsZero() {
+		return s.workspace(ctx, org, ws)
+	}
+	return nil
 }
 
 // profileOf reads what the user's roles come to, whatever her state.

@@ -6,6 +6,7 @@ package desk
 
 import (
 	"embed"
+	"sync"
 
 	"github.com/rempart/rempart/internal/access"
 	"github.com/rempart/rempart/internal/audit"
@@ -27,6 +28,8 @@ type Service struct {
 	Audit     *audit.Log // of staff reads
 	Console   *console.Console
 	Cursors   *web.Cursors
+
+	trying sync.Mutex // held while a control gives the canary one role after the other
 }
 
 // Manifest is all that the directory adds to the product: the one of
@@ -35,6 +38,7 @@ func (s *Service) Manifest() capability.Manifest {
 	m := s.Directory.Manifest()
 	m.Routes = append(append(s.api(), s.staffAPI()...), s.pages()...)
 	m.Navigation = navigation()
+	m.Controls = s.controls()
 	return m
 }
 
