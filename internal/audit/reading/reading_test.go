@@ -344,7 +344,10 @@ func TestOCSFEventsHoldWhatTheSchemaRequires(t *testing.T) {
 			t.Errorf("type_uid of %s", line)
 		}
 	}
-	want := []string{"3002/1", "3001/99", "3004/3", "6003/1", "3001/6", "6003/2"}
+	want := []string{"3002/1", "3001/99", "3004/3", "6003/1", "3001/6"}
+	if h.store.Main.Engine() == store.SQLite {
+		want = append(want, "6003/2") // the export itself, which has its index at once
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
