@@ -56,7 +56,7 @@ type Options struct {
 	// Tail holds the end of the process log; nil: it is not kept.
 	Tail *Tail
 
-	// Strict finds transactions inside transactions; the demo and tests set it.
+	// Strict finds transactions inside transactions, at a price each; tests set it.
 	Strict bool
 }
 

@@ -214,7 +214,7 @@ func (d *demo) start(ctx context.Context, seeded bool, local string) error {
 	d.mail = &mail.Keeper{Dir: filepath.Join(d.dir, "mail")}
 	d.hook = newHooks(d)
 	d.app, err = app.Open(ctx, app.Options{
-		Config: c, Kind: setup.Demo, Version: d.o.Version, Log: d.o.Log, Transport: d.mail, Strict: true,
+		Config: c, Kind: setup.Demo, Version: d.o.Version, Log: d.o.Log, Transport: d.mail,
 		Extra: []capability.Manifest{d.hook.manifest()},
 	})
 	if err != nil {

@@ -31,15 +31,19 @@ func (d *discard) Write(b []byte) (int, error) { d.body = append(d.body, b...); 
 
 // call runs a POST through the whole request path.
 func call(h http.Handler, path, auth, body string) *discard {
+	d := &discard{h: http.Header{}}
+	h.ServeHTTP(d, formRequest(path, auth, body))
+	return d
+}
+
+func formRequest(path, auth, body string) *http.Request {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
 	r.Host = "localhost:8080"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if auth != "" {
 		r.Header.Set("Authorization", auth)
 	}
-	d := &discard{h: http.Header{}}
-	h.ServeHTTP(d, r)
-	return d
+	return r
 }
 
 func benchWorld(b *testing.B) *world {

@@ -215,7 +215,7 @@ func (h *holders) enter() func() {
 }
 
 // goroutine names the running goroutine; used in strict mode only, which tests
-// and the demo turn on.
+// turn on: it costs more than a small transaction.
 func goroutine() string {
 	var b [40]byte
 	s := string(b[:runtime.Stack(b[:], false)])
