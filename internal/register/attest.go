@@ -128,7 +128,7 @@ func openAttestation(ring *keyring.Ring, row attestationRow) (Attestation, error
 		return Attestation{}, fmt.Errorf("register: attestation %s: %w", row.id, err)
 	}
 	a := Attestation{ID: row.id, Statement: row.statement, Owner: rec.Owner, Reviewer: rec.Reviewer, Text: rec.Text, Visibility: Visibility(row.visibility),
-		ValidFrom: store.Time(row.from), ValidUntil: store.Time(row.until), State: row.state, CreatedAt: store.Time(row.created), lang: rec.Lang, reminded: row.reminded}
+		ValidFrom: store.Time(row.from), ValidUntil: store.Time(row.until), State: row.state, CreatedAt: store.Time(row.created), lang: language(rec.Lang), reminded: row.reminded}
 	if row.size > 0 {
 		a.File = &File{Name: rec.Name, Media: rec.Media, Size: row.size, SHA256: row.sha256}
 	}
@@ -137,6 +137,14 @@ func openAttestation(ring *keyring.Ring, row attestationRow) (Attestation, error
 		a.EndedAt = &at
 	}
 	return a, nil
+}
+
+// language is the one asked for, or the fallback.
+func language(lang string) string {
+	if slices.Contains(i18n.Languages, lang) {
+		return lang
+	}
+	return i18n.Languages[0]
 }
 
 // check finds every fault of a draft and puts it into its stored form.

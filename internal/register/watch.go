@@ -50,6 +50,9 @@ func (s *Service) Watch(ctx context.Context) error {
 			if known && old.verdict == verdict && old.class == string(st.Evidence) {
 				continue
 			}
+			if !known && st.Verdict == catalogue.Unknown && st.Checked.IsZero() {
+				continue // its first round is not over: the first verdict is no change
+			}
 			since := now
 			if known && old.verdict == verdict {
 				since = old.since
@@ -120,6 +123,10 @@ func (s *Service) RemindDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	page, err := s.Resolve(ctx)
+	if err != nil {
+		return err
+	}
 	now := s.Now()
 	var faults []error
 	for _, a := range all {
@@ -136,7 +143,8 @@ func (s *Service) RemindDue(ctx context.Context) error {
 		if step < 0 || int64(step) >= a.reminded || step > 0 && a.CreatedAt.After(a.ValidUntil.AddDate(0, 0, -step)) {
 			continue
 		}
-		if err := s.remind(ctx, a, step); err != nil {
+		st, _ := page.Find(a.Statement)
+		if err := s.remind(ctx, a, step, s.Sentence(a.lang, st.Statement, st.Values)); err != nil {
 			faults = append(faults, fmt.Errorf("register: remind of %s: %w", a.ID, err))
 		}
 	}
@@ -150,7 +158,7 @@ func Renewed(all []Attestation, a Attestation) bool {
 	})
 }
 
-func (s *Service) remind(ctx context.Context, a Attestation, days int) error {
+func (s *Service) remind(ctx context.Context, a Attestation, days int, sentence string) error {
 	pen, err := s.Audit.Pen(ctx, caller.ForSystem("register.remind"), id.Org{})
 	if err != nil {
 		return err
@@ -164,7 +172,7 @@ func (s *Service) remind(ctx context.Context, a Attestation, days int) error {
 		if err != nil || n == 0 {
 			return err // another node was first
 		}
-		if err := s.writeTx(tx, pen, a, days); err != nil {
+		if err := s.writeTx(tx, pen, a, days, sentence); err != nil {
 			return err
 		}
 		return pen.Record(tx, audit.Entry{Kind: kind, Target: audit.Target{Kind: "attestation", ID: a.ID.String()},
@@ -175,18 +183,17 @@ func (s *Service) remind(ctx context.Context, a Attestation, days int) error {
 }
 
 // writeTx tells the two people who are named.
-func (s *Service) writeTx(tx *store.Tx, pen *audit.Pen, a Attestation, days int) error {
+func (s *Service) writeTx(tx *store.Tx, pen *audit.Pen, a Attestation, days int, sentence string) error {
 	if s.Mail == nil {
 		return nil
 	}
-	st, _ := s.catalogue.Find(a.Statement)
 	template := "register.mail.ending"
 	if days == 0 {
 		template = "register.mail.lapsed"
 	}
 	for _, to := range []Named{a.Owner, a.Reviewer} {
 		err := s.Mail.QueueTx(tx, pen.Ring, mail.Message{To: to.Email, Name: to.Name, Lang: a.lang, Template: template,
-			Args: map[string]any{"Statement": a.Statement, "Sentence": s.Sentence(a.lang, st, nil), "Count": days, "Date": i18n.Date(a.lang, a.ValidUntil)},
+			Args: map[string]any{"Statement": a.Statement, "Sentence": sentence, "Count": days, "Date": i18n.Date(a.lang, a.ValidUntil)},
 			Link: s.BaseURL.String() + "/console/staff/statements/" + a.Statement, Purpose: "attestation", Owner: keyring.Installation().String()})
 		if err != nil {
 			return err
@@ -197,6 +204,7 @@ func (s *Service) writeTx(tx *store.Tx, pen *audit.Pen, a Attestation, days int)
 
 // Sentence is a statement's text with the values in force.
 func (s *Service) Sentence(lang string, st catalogue.Statement, values catalogue.Params) string {
+	lang = language(lang)
 	text, err := st.Text(lang, values)
 	if err != nil {
 		// Values were checked when they were set; the sentence with its

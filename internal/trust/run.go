@@ -41,9 +41,13 @@ func (s *Service) RunDue(ctx context.Context) error {
 	for i, c := range s.Controls {
 		d := due{control: c, first: states[i].RanAt == nil}
 		if !d.first {
-			d.late = begun.Sub(*states[i].RanAt) - c.Every
+			every := c.Every
+			if states[i].Verdict == capability.Unknown {
+				every = min(every, retry) // what could not run is tried again soon
+			}
+			d.late = begun.Sub(*states[i].RanAt) - every
 		}
-		d.over = strings.HasPrefix(c.ID, "trust.") && (d.first || d.late > c.Every)
+		d.over = over(c) && (d.first || d.late > c.Every)
 		if d.first || d.late >= 0 {
 			list = append(list, d)
 		}
@@ -88,7 +92,18 @@ func (s *Service) RunDue(ctx context.Context) error {
 func (s *Service) RunAll(ctx context.Context, who caller.Caller) ([]State, error) {
 	var out []State
 	var faults []error
-	for _, c := range s.Controls {
+	// The controls over other controls come last: they read what the others left.
+	list := slices.Clone(s.Controls)
+	slices.SortStableFunc(list, func(a, b capability.Control) int {
+		switch {
+		case over(a) == over(b):
+			return 0
+		case over(b):
+			return -1
+		}
+		return 1
+	})
+	for _, c := range list {
 		st, err := s.run(ctx, who, c)
 		if ctx.Err() != nil {
 			return out, ctx.Err()
@@ -101,6 +116,9 @@ func (s *Service) RunAll(ctx context.Context, who caller.Caller) ([]State, error
 	}
 	return out, errors.Join(faults...)
 }
+
+// over reports whether the control is one over other controls.
+func over(c capability.Control) bool { return strings.HasPrefix(c.ID, "trust.") }
 
 // Run runs one control, now. The error is NotFound when there is none of the id.
 func (s *Service) Run(ctx context.Context, who caller.Caller, control string) (State, error) {

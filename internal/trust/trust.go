@@ -62,6 +62,7 @@ const (
 	reload      = 5 * time.Second     // how long a node may not have seen what another ran
 	firstRound  = 10 * time.Second    // what one turn may spend on controls that never ran
 	turn        = 3 * time.Second     // what one turn may spend on others
+	retry       = time.Minute         // after a run that came to nothing
 	skew        = 2 * time.Minute     // a result further ahead of the clock proves nothing
 )
 

@@ -338,6 +338,35 @@ func TestAFirstRoundIsCutIntoTurns(t *testing.T) {
 	})
 }
 
+func TestWhatCouldNotRunIsTriedAgainSoon(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		ran := 0
+		h.Controls = []capability.Control{control("x.one", func(context.Context, trust.Probe) trust.Result {
+			ran++
+			return trust.Result{Err: errors.New("no listener")}
+		})}
+		for _, c := range []struct {
+			after time.Duration
+			want  int
+		}{{0, 1}, {30 * time.Second, 1}, {time.Minute, 2}} {
+			h.now = start.Add(c.after)
+			if err := h.RunDue(t.Context()); err != nil || ran != c.want {
+				t.Errorf("after %s: ran %d times, want %d: %v", c.after, ran, c.want, err)
+			}
+		}
+	})
+}
+
+func TestControlsOverControlsRunLast(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		h.Controls = append(h.Manifest().Controls, control("x.one", says(capability.Pass, 1, 0)))
+		states, err := h.RunAll(t.Context(), job)
+		if err != nil || len(states) != 2 || states[1].ID != "trust.freshness" || states[1].Verdict != capability.Pass {
+			t.Errorf("%+v, %v", states, err)
+		}
+	})
+}
+
 func TestFreshnessTurnsRedWhenAControlFallsSilent(t *testing.T) {
 	one(t, func(t *testing.T, h *house) {
 		h.Controls = append([]capability.Control{control("x.one", says(capability.Pass, 1, 0))}, h.Manifest().Controls...)

@@ -29,6 +29,7 @@ type line struct {
 	Attested *attested
 	Caveat   string
 	Aside    bool
+	Planned  bool   // nothing stands behind it here
 	InForce  string // on a profile's page: the sentence as it holds here, where it differs
 }
 
@@ -87,7 +88,7 @@ func (s *Service) groups(ctx context.Context, f console.Frame, p *register.Page,
 
 func (s *Service) line(ctx context.Context, f console.Frame, p *register.Page, st register.Standing, long bool) (line, error) {
 	l := line{ID: st.ID, Text: s.Sentence(f.Lang, st.Statement, st.Values), Verdict: string(st.Verdict), Badge: trust.ShowVerdict(f, st.Verdict),
-		Class: trust.ShowClass(f, st.Evidence), Data: populations(f, st.Population), Checked: st.Checked, Aside: st.Aside}
+		Class: trust.ShowClass(f, st.Evidence), Data: populations(f, st.Population), Checked: st.Checked, Aside: st.Aside, Planned: !catalogue.Published(st.Verdict)}
 	if lacking := p.Uncovered(st, s.Trust.Controls); len(lacking) > 0 && len(st.Bound) > 0 {
 		l.Lacking = populations(f, lacking)
 		covered := slices.DeleteFunc(slices.Clone(st.Population), func(x catalogue.Population) bool { return slices.Contains(lacking, x) })

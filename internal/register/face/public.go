@@ -202,7 +202,11 @@ func (s *Service) change(f console.Frame, p *register.Page, e register.Event) ch
 	case e.Kind == "applies":
 		l.Text = f.T("register.change.applies")
 	case e.Kind == "attested":
-		l.Text = f.T("register.change.attested", "Until", e.After)
+		until := e.After
+		if at, err := time.Parse(time.DateOnly, e.After); err == nil {
+			until = f.Date(at)
+		}
+		l.Text = f.T("register.change.attested", "Until", until)
 	case e.Kind == "withdrawn":
 		l.Text = f.T("register.change.withdrawn")
 	case e.Kind == "profile":
