@@ -5,10 +5,8 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/console"
-	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/web"
 )
@@ -142,21 +140,18 @@ func (s *Service) logoutConfirmed(w http.ResponseWriter, r *http.Request) error 
 	return s.left(w, r, l)
 }
 
-// signOut ends the session of the browser.
+// signOut ends the session of the browser. The entry is that of the session's
+// end; it names the client that asked.
 func (s *Service) signOut(w http.ResponseWriter, r *http.Request, who caller.Caller, l leave) error {
-	if err := s.Facts.SignOut(w, r, who); err != nil {
-		return err
-	}
 	if l.client != nil {
 		who.Client = l.client.ID
 	}
-	pen, err := s.Audit.Pen(r.Context(), who, id.Org{})
-	if err != nil {
+	if err := s.Facts.SignOut(w, r, who); err != nil {
 		return err
 	}
-	return s.Store.Update(r.Context(), store.User(who.User), func(tx *store.Tx) error {
-		return pen.Record(tx, audit.Entry{Kind: EventSignedOut, Target: audit.Target{Kind: "session", ID: who.Session.String()}})
-	})
+	// Not "cookies": the choice of language may stay (ASVS 14.3.1).
+	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	return nil
 }
 
 // left goes where the client registered, or says that the person is signed out.

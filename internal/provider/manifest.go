@@ -42,7 +42,6 @@ const (
 	EventSwept                = "provider.grants.swept"
 	EventConsentGiven         = "provider.consent.given"
 	EventConsentWithdrawn     = "provider.consent.withdrawn"
-	EventSignedOut            = "provider.session.signed_out"
 	EventClientRefused        = "provider.client.refused"
 	EventClientAdded          = "provider.client.added"
 	EventClientChanged        = "provider.client.changed"
@@ -69,7 +68,7 @@ func (s *Service) Manifest() capability.Manifest {
 			{Kind: EventTokenRefreshed, Class: access, Person: true}, {Kind: EventTokenRefused, Class: access, Person: true},
 			{Kind: EventRefreshReused, Class: signIn, Person: true}, {Kind: EventGrantEnded, Class: access, Person: true},
 			{Kind: EventSwept, Class: capability.ClassSystem}, {Kind: EventConsentGiven, Class: admin, Person: true},
-			{Kind: EventConsentWithdrawn, Class: admin, Person: true}, {Kind: EventSignedOut, Class: signIn, Person: true},
+			{Kind: EventConsentWithdrawn, Class: admin, Person: true},
 			{Kind: EventClientRefused, Class: access}, {Kind: EventClientAdded, Class: admin, Person: true}, {Kind: EventClientChanged, Class: admin, Person: true},
 			{Kind: EventClientSecretRotated, Class: admin, Person: true}, {Kind: EventClientDisabled, Class: admin, Person: true},
 			{Kind: EventClientEnabled, Class: admin, Person: true}, {Kind: EventClientRemoved, Class: admin, Person: true},
@@ -114,7 +113,7 @@ func (s *Service) routes() []web.Route {
 		web.Protocol("POST "+pathRevoke, tok, s.revoke, web.CORS(), web.Event(EventGrantEnded), web.Summary("End a token and all of its grant (RFC 7009).")),
 		web.Page("GET "+pathLogout, tok, s.logout),
 		web.Page("POST "+pathLogout, tok, s.logoutPost, web.NoEntry(noAct), web.MaxBody(maxForm)),
-		web.Page("POST "+pathSignOut, capability.Public, s.logoutConfirmed, web.Event(EventSignedOut), web.MaxBody(4*maxForm)),
+		web.Page("POST "+pathSignOut, capability.Public, s.logoutConfirmed, web.NoEntry("the end of the session leaves it"), web.MaxBody(4*maxForm)),
 
 		web.JSON("GET /api/v1/installation/clients", PermissionRead, s.apiList, web.Summary("List the clients.")),
 		web.JSON("POST /api/v1/installation/clients", PermissionWrite, s.apiAdd, web.Status(201), web.Event(EventClientAdded), web.Summary("Register a client. Its secret is told this once.")),
