@@ -17,7 +17,7 @@ import (
 )
 
 func TestChangingThePassword(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		b, other := w.browser().signIn(w.plain), w.browser().signIn(w.plain)
 		before := b.cookies[session.CookieName]
 		// ASVS 6.2.3: not without the current one, which counts as a guess.
@@ -56,7 +56,7 @@ func TestThePasswordIsComparedWhole(t *testing.T) {
 }
 
 func TestAuthenticatorsNeedAFreshProof(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		b := w.browser().signIn(w.plain)
 		w.clock.Advance(access.StepUpAge + time.Minute)
 		// ASVS 7.5.1: an old session proves itself first, and comes back.
@@ -97,7 +97,7 @@ func TestAuthenticatorsNeedAFreshProof(t *testing.T) {
 }
 
 func TestSessionsAreListedAndEnded(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		a, b, c := w.browser().signIn(w.plain), w.browser().signIn(w.plain), w.browser().signIn(w.plain)
 		a.send("GET", "/api/v1/me/sessions", nil)
 		var list struct{ Items []session.Session }
@@ -189,7 +189,7 @@ func TestAnAdministratorPutsAMembersSessionsOut(t *testing.T) {
 }
 
 func TestInvitation(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		invite := func(email string) string {
 			_, err := w.dir.AddInvitation(ctx, system, w.acme, directory.NewInvitation{Email: email, Roles: []access.Grant{{Role: "member"}}})

@@ -78,7 +78,7 @@ func pathOf(t testing.TB, link string) string {
 // ASVS 6.4.3: a reset ends all sessions, tells the owner, and does not go round
 // the second factor.
 func TestReset(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		old := w.browser().signIn(w.totp)
 		w.resetPassword(w.totp, "another good pass phrase")
 		old.get("/account").at("identify", 200)
@@ -169,7 +169,7 @@ func TestOneOfFiftyParallelUsesOfAResetLinkSucceeds(t *testing.T) {
 }
 
 func TestVerification(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		a, err := w.dir.AddAddress(ctx, system, w.plain.id, "second@acme.example")
 		w.must(err)
@@ -223,7 +223,7 @@ var (
 // Statement I14: where an organization forces a second factor, nobody is let
 // in without one.
 func TestForcedEnrollment(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		w.rule(w.acme, policy.Patch{SecondFactor: &all, GraceDays: &zero})
 		b := w.browser().get("/sign-in").submit("email", w.plain.email).submit("password", rightPassword).at("enroll", 200)
 		if b.cookies[session.CookieName] != "" {
@@ -332,7 +332,7 @@ func TestSuspendedPeopleAreBlockedAfterTheRightPasswordOnly(t *testing.T) {
 }
 
 func TestIdleAndAbsoluteLimits(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	defaultEngine(t, func(t *testing.T, w *world) {
 		b := w.browser().signIn(w.plain)
 		floor, err := w.policy.Floor(context.Background())
 		w.must(err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rempart/rempart/internal/caller"
+	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/session"
 	"github.com/rempart/rempart/internal/store"
 )
@@ -62,6 +64,37 @@ func TestAnotherNodeFollows(t *testing.T) {
 		w.clock.Advance(time.Second)
 		if _, err := other.Find(ctx, secret); !errors.Is(err, session.ErrNone) {
 			t.Errorf("the other node after a second: %v", err)
+		}
+	})
+}
+
+// The jobs delete what decides nothing any more, and nothing else.
+func TestSweeps(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		w.browser().get("/sign-in").submit("email", "ghost@acme.example").submit("password", "wrong").at("password", 422)
+		secret := w.browser().signIn(w.plain).cookies[session.CookieName]
+		run := func() {
+			for _, m := range []capability.Manifest{w.cred.Manifest(), w.session.Manifest(), w.signin.Manifest()} {
+				for _, j := range m.Jobs {
+					if err := j.Run(ctx); err != nil {
+						t.Errorf("%s: %v", j.Name, err)
+					}
+				}
+			}
+		}
+		run()
+		if _, err := w.session.Find(ctx, secret); err != nil {
+			t.Errorf("a live session was swept: %v", err)
+		}
+		w.clock.Advance(60 * 24 * time.Hour)
+		run()
+		if n := w.kinds(id.Org{}, 50)[session.EventSwept]; n != 1 {
+			t.Errorf("%d entries of the sweep", n)
+		}
+		run()
+		if n := w.kinds(id.Org{}, 50)[session.EventSwept]; n != 1 {
+			t.Errorf("%d entries after a sweep of nothing", n)
 		}
 	})
 }

@@ -67,8 +67,16 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case !ok || ask.Choose:
 		return s.showChoose(w, r, ask, query.Get("ask"))
-	case ask.Fresh, ask.MFA && !policy.TwoFactors(who.Methods):
+	case ask.Fresh:
 		return s.again(w, r, who, ask, "/sign-in?other=1&ask="+query.Get("ask"))
+	case ask.MFA && !policy.TwoFactors(who.Methods):
+		held, err := s.Credential.Load(r.Context(), who.User)
+		if err != nil {
+			return err
+		}
+		if held.HasSecond() {
+			return s.again(w, r, who, ask, "/sign-in?other=1&ask="+query.Get("ask"))
+		}
 	}
 	if err := s.Enter(r.Context(), who, ask.Org); err != nil {
 		if Detour(err, "/") == "" {

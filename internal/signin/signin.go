@@ -98,7 +98,7 @@ type Ask struct {
 	Choose     bool          `json:"s,omitempty"` // prompt=select_account
 	MaxAge     time.Duration `json:"m,omitempty"` // the last full sign-in may be as old; 0: any
 	LoginHint  string        `json:"h,omitempty"` // address to start with
-	MFA        bool          `json:"a,omitempty"` // a second factor is asked for, whatever the rules (acr_values)
+	MFA        bool          `json:"a,omitempty"` // a second factor is wished for (acr_values): who has one proves it
 	FormTo     string        `json:"u,omitempty"` // redirect URI whose origin the last form may lead to (CSP form-action)
 }
 

@@ -379,9 +379,6 @@ func (s *Service) lacks(ctx context.Context, f *flow, p person) (step, error) {
 			return stepRenew, nil
 		}
 	}
-	if f.State.Ask.MFA && !p.held.HasSecond() && !f.has("otp", "rcv") {
-		return stepEnroll, nil
-	}
 	return "", nil
 }
 

@@ -128,6 +128,13 @@ func each(t *testing.T, fn func(t *testing.T, w *world)) {
 	storetest.Each(t, manifests(), func(t *testing.T, s *store.Store) { fn(t, newWorld(t, s)) })
 }
 
+// defaultEngine runs fn on one engine only: for what the whole suite, run once
+// for each engine, is enough.
+func defaultEngine(t *testing.T, fn func(t *testing.T, w *world)) {
+	t.Helper()
+	fn(t, one(t))
+}
+
 func one(t *testing.T) *world {
 	t.Helper()
 	return newWorld(t, storetest.Open(t, manifests()))
@@ -262,11 +269,18 @@ func (w *world) join(o id.Org, u id.User) {
 	w.must(err)
 }
 
+// The hash of the password that everybody in these tests has is made once.
+var (
+	sample  sync.Once
+	hashed  credential.Prehashed
+	hashErr error
+)
+
 func (w *world) setPasswords(people ...person) {
 	w.Helper()
 	ctx := context.Background()
-	hashed, err := w.cred.Prehash(ctx, rightPassword)
-	w.must(err)
+	sample.Do(func() { hashed, hashErr = w.cred.Prehash(ctx, rightPassword) })
+	w.must(hashErr)
 	for _, p := range people {
 		pen, err := w.log.Pen(ctx, system, id.Org{}, p.id)
 		w.must(err)
