@@ -12,6 +12,7 @@ const (
 	labelMemberName      = "directory.membership.name"
 	labelMemberEmail     = "directory.membership.email"
 	labelInvitationEmail = "directory.invitation.email"
+	labelValue           = "directory.attribute.value"
 
 	hashEmail           = "directory.email"            // under the installation's index key
 	hashMemberEmail     = "directory.membership.email" // under the organization's

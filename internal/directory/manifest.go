@@ -17,6 +17,7 @@ const (
 	OrgWrite        = "directory.org.write"
 	MembersWrite    = "directory.members.write"
 	WorkspacesWrite = "directory.workspaces.write"
+	AttributesWrite = "directory.attributes.write"
 	StaffRead       = "directory.staff.read"
 	StaffWrite      = "directory.staff.write"
 )
@@ -46,6 +47,9 @@ const (
 	EventInvitationAccepted = "directory.invitation.accepted"
 	EventStaffAdded         = "directory.staff.added"
 	EventStaffRemoved       = "directory.staff.removed"
+	EventAttributeAdded     = "directory.attribute.added"
+	EventAttributeRemoved   = "directory.attribute.removed"
+	EventValueChanged       = "directory.attribute.value_changed"
 	EventRefused            = "directory.change.refused"
 )
 
@@ -62,6 +66,7 @@ func (s *Service) Manifest() capability.Manifest {
 			{Name: OrgWrite, Level: capability.LevelOrg, Roles: []string{access.RoleOwner}, StepUp: true},
 			{Name: MembersWrite, Level: capability.LevelOrg, Roles: admins},
 			{Name: WorkspacesWrite, Level: capability.LevelOrg, Roles: admins},
+			{Name: AttributesWrite, Level: capability.LevelOrg, Roles: admins},
 			{Name: StaffRead, Level: capability.LevelStaff, Roles: access.StaffRoles},
 			{Name: StaffWrite, Level: capability.LevelStaff, Roles: []string{access.RoleStaffAdmin}, StepUp: true},
 		},
@@ -73,6 +78,7 @@ func (s *Service) Manifest() capability.Manifest {
 			admin(EventMemberAdded, true), admin(EventMemberRenamed, true), admin(EventMemberSuspended, true),
 			admin(EventMemberReactivated, true), admin(EventMemberRemoved, true),
 			admin(EventInvited, false), admin(EventInvitationResent, false), admin(EventInvitationRevoked, false), admin(EventInvitationAccepted, true),
+			admin(EventAttributeAdded, false), admin(EventAttributeRemoved, false), admin(EventValueChanged, true),
 			admin(EventStaffAdded, true), admin(EventStaffRemoved, true), admin(EventRefused, true),
 		},
 		Tables: tables(), Statements: q.All(),
@@ -160,6 +166,23 @@ func tables() []capability.Table {
 				{Name: "email_hash", Hash: "normalized address, under the organization's index key"},
 				plain("roles", "names of roles and identifiers of workspaces"), plain("locale", "language of the message"), state,
 				plain("invited_by", "identifier of the actor"), at("sent_at"), plain("times_sent", "counter"), at("expires_at"), at("created_at"), ident("accepted_by"),
+			},
+		},
+		{
+			Name: "directory_attributes", Database: "main", OrgColumn: "org_id", Reach: orgScopes,
+			Export: "organization", Erase: "rows",
+			Columns: []capability.Column{
+				ident("org_id"), ident("id"), plain("subject", "what it is an attribute of"), plain("name", "name of a declared attribute, used by the API"),
+				plain("kind", "form of the values"), plain("choices", "values that a declaration allows; they name no person"),
+				plain("readers", "who may read, which decisions are made by"), plain("writers", "who may write, which decisions are made by"),
+				plain("claim", "name of a claim, which clients know"), at("created_at"),
+			},
+		},
+		{
+			Name: "directory_values", Database: "main", OrgColumn: "org_id", UsrColumn: "user_id", Reach: orgScopes | capability.ScopeUser,
+			Export: "both", Erase: "key",
+			Columns: []capability.Column{
+				ident("org_id"), ident("attribute_id"), ident("subject_id"), ident("user_id"), sealed("value", labelValue), at("changed_at"),
 			},
 		},
 		{

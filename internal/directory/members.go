@@ -422,6 +422,9 @@ func (s *Service) RemoveMember(ctx context.Context, who caller.Caller, org id.Or
 		if err := s.Access.RemoveAllTx(tx, user); err != nil {
 			return nil, err
 		}
+		if _, err := tx.Exec(dropValuesOf, user.String()); err != nil {
+			return nil, fmt.Errorf("directory: delete values: %w", err)
+		}
 		if _, err := tx.Exec(deleteMember, user); err != nil {
 			return nil, fmt.Errorf("directory: delete member: %w", err)
 		}

@@ -55,6 +55,14 @@ func (s *Service) api() []web.Route {
 		web.JSON("POST /api/v1/orgs/{org}/members/{user}/reactivate", directory.MembersWrite, s.reactivateMember, web.Event(directory.EventMemberReactivated), web.Summary("Let a suspended member in again.")),
 		web.JSON("DELETE /api/v1/orgs/{org}/members/{user}", directory.MembersWrite, s.removeMember, web.Status(204), web.Event(directory.EventMemberRemoved), web.StepUp(), web.Summary("Remove a member from this organization; her account stays.")),
 
+		web.JSON("GET /api/v1/orgs/{org}/attributes", directory.Read, s.attributes, web.Summary("List the declared attributes of members and of the organization.")),
+		web.JSON("POST /api/v1/orgs/{org}/attributes", directory.AttributesWrite, s.addAttribute, web.Status(201), web.Event(directory.EventAttributeAdded), web.Summary("Declare an attribute.")),
+		web.JSON("DELETE /api/v1/orgs/{org}/attributes/{attribute}", directory.AttributesWrite, s.removeAttribute, web.Status(204), web.Event(directory.EventAttributeRemoved), web.Summary("Take an attribute back, with every value.")),
+		web.JSON("GET /api/v1/orgs/{org}/values", directory.Read, s.orgValues, web.Summary("Read the organization's own attributes.")),
+		web.JSON("PUT /api/v1/orgs/{org}/values/{name}", directory.AttributesWrite, s.setOrgValue, web.Status(204), web.Event(directory.EventValueChanged), web.Summary("Set or take away one of the organization's own attributes.")),
+		web.JSON("GET /api/v1/orgs/{org}/members/{user}/values", directory.Read, s.memberValues, web.Summary("Read a member's attributes, as far as the caller may.")),
+		web.JSON("PUT /api/v1/orgs/{org}/members/{user}/values/{name}", directory.Read, s.setMemberValue, web.Status(204), web.Event(directory.EventValueChanged), web.Summary("Set or take away a member's attribute; the declaration says who may.")),
+
 		web.JSON("GET /api/v1/orgs/{org}/invitations", directory.Read, s.invitations, web.Summary("List the invitations, newest first.")),
 		web.JSON("POST /api/v1/orgs/{org}/invitations", directory.MembersWrite, s.invite, web.Status(201), web.Event(directory.EventInvited), web.Summary("Invite a person by mail.")),
 		web.JSON("GET /api/v1/orgs/{org}/invitations/{invitation}", directory.Read, s.invitation, web.Summary("Read an invitation.")),
@@ -302,6 +310,79 @@ func (s *Service) resend(ctx context.Context, who caller.Caller, in *inInvitatio
 
 func (s *Service) revoke(ctx context.Context, who caller.Caller, in *inInvitation) (*none, error) {
 	return nil, s.Directory.RevokeInvitation(ctx, who, in.Org, in.Invitation)
+}
+
+func (s *Service) attributes(ctx context.Context, _ caller.Caller, in *inOrg) (*web.List[directory.Attribute], error) {
+	list, err := s.Directory.Attributes(ctx, in.Org)
+	return web.NewList(list, ""), err
+}
+
+type addAttributeIn struct {
+	inOrg
+	Subject string   `json:"subject" enum:"member,organization"`
+	Name    string   `json:"name" minLength:"1" maxLength:"40"`
+	Kind    string   `json:"kind" enum:"text,number,boolean,date,choice"`
+	Choices []string `json:"choices,omitempty" maxItems:"100"`
+	Readers string   `json:"readers,omitempty" enum:"admins,self,members" doc:"Who reads it beside administrators; admins when not given."`
+	Writers string   `json:"writers,omitempty" enum:"admins,self" doc:"Who writes it beside administrators; admins when not given."`
+	Claim   string   `json:"claim,omitempty" maxLength:"40"`
+}
+
+func (s *Service) addAttribute(ctx context.Context, who caller.Caller, in *addAttributeIn) (*directory.Attribute, error) {
+	a := directory.Attribute{Subject: in.Subject, Name: in.Name, Kind: in.Kind, Choices: in.Choices, Readers: in.Readers, Writers: in.Writers, Claim: in.Claim}
+	if a.Readers == "" {
+		a.Readers = directory.ForAdmins
+	}
+	if a.Writers == "" {
+		a.Writers = directory.ForAdmins
+	}
+	a, err := s.Directory.AddAttribute(ctx, who, in.Org, a)
+	return &a, err
+}
+
+type inAttribute struct {
+	Org       id.Org       `path:"org"`
+	Attribute id.Attribute `path:"attribute"`
+}
+
+func (s *Service) removeAttribute(ctx context.Context, who caller.Caller, in *inAttribute) (*none, error) {
+	return nil, s.Directory.RemoveAttribute(ctx, who, in.Org, in.Attribute)
+}
+
+func (s *Service) orgValues(ctx context.Context, who caller.Caller, in *inOrg) (*web.List[directory.Value], error) {
+	list, err := s.Directory.Values(ctx, who, in.Org, id.User{})
+	return web.NewList(list, ""), err
+}
+
+func (s *Service) memberValues(ctx context.Context, who caller.Caller, in *inMember) (*web.List[directory.Value], error) {
+	list, err := s.Directory.Values(ctx, who, in.Org, in.User)
+	return web.NewList(list, ""), err
+}
+
+// value is the body that sets one: a text, number or truth value; null takes
+// it away.
+type value struct {
+	Value any `json:"value" required:"true"`
+}
+
+type setOrgValueIn struct {
+	inOrg
+	value
+	Name string `path:"name" maxLength:"40"`
+}
+
+func (s *Service) setOrgValue(ctx context.Context, who caller.Caller, in *setOrgValueIn) (*none, error) {
+	return nil, s.Directory.SetValue(ctx, who, in.Org, id.User{}, in.Name, in.Value)
+}
+
+type setMemberValueIn struct {
+	inMember
+	value
+	Name string `path:"name" maxLength:"40"`
+}
+
+func (s *Service) setMemberValue(ctx context.Context, who caller.Caller, in *setMemberValueIn) (*none, error) {
+	return nil, s.Directory.SetValue(ctx, who, in.Org, in.User, in.Name, in.Value)
 }
 
 var errTyped = fault.New(fault.Invalid, "directory.error.typed", nil).At("typed", "directory.error.typed")

@@ -328,3 +328,36 @@ func jsonOf(t *testing.T, v any) string {
 	}
 	return string(b)
 }
+
+func TestAttributesOverTheAPI(t *testing.T) {
+	w := scenario.New(t)
+	org := "/api/v1/orgs/" + w.Acme.ID.String()
+	w.Call("POST", org+"/attributes", w.Acme.AdminKey, map[string]any{"subject": "member", "name": "shirt", "kind": "choice", "choices": []string{"S", "M"}, "readers": "self"}).Want(201)
+	w.Call("POST", org+"/attributes", w.Acme.AdminKey, map[string]any{"subject": "organization", "name": "contract", "kind": "date", "readers": "members", "claim": "contract"}).Want(201)
+	of := org + "/members/" + w.Acme.Plain.ID.String() + "/values"
+	w.Call("PUT", of+"/shirt", w.Acme.AdminKey, map[string]any{"value": "M"}).Want(204)
+	w.Call("PUT", of+"/shirt", w.Acme.AdminKey, map[string]any{"value": "XL"}).Want(400)
+	w.Call("PUT", of+"/shirt", w.Acme.AdminKey, map[string]any{}).Want(400)
+	w.Call("PUT", of+"/unheard", w.Acme.AdminKey, map[string]any{"value": 1}).Want(404)
+	w.Call("PUT", org+"/values/contract", w.Acme.AdminKey, map[string]any{"value": "2027-01-31"}).Want(204)
+	var list struct {
+		Items []struct {
+			Name  string
+			Value any
+		}
+	}
+	w.Call("GET", of, w.Acme.AdminKey, nil).Want(200).JSON(&list)
+	if len(list.Items) != 1 || list.Items[0].Value != "M" {
+		t.Errorf("values %+v", list)
+	}
+	w.Call("PUT", of+"/shirt", w.Acme.AdminKey, map[string]any{"value": nil}).Want(204)
+	w.Call("GET", of, w.Acme.AdminKey, nil).Want(200).JSON(&list)
+	if len(list.Items) != 0 {
+		t.Errorf("taken away, and there: %+v", list)
+	}
+	// A member sees, signed in, what is for members.
+	plain := signedIn(t, w, w.Acme.Plain)
+	if a := plain.do(org+"/values", nil); a.Status != 200 || !strings.Contains(string(a.Body), "2027-01-31") {
+		t.Errorf("the organization's values: %d %s", a.Status, a.Body)
+	}
+}
