@@ -29,6 +29,8 @@ import (
 	"github.com/rempart/rempart/internal/mail"
 	"github.com/rempart/rempart/internal/policy"
 	"github.com/rempart/rempart/internal/provider"
+	"github.com/rempart/rempart/internal/register"
+	"github.com/rempart/rempart/internal/register/face"
 	"github.com/rempart/rempart/internal/session"
 	"github.com/rempart/rempart/internal/setup"
 	"github.com/rempart/rempart/internal/signin"
@@ -85,6 +87,8 @@ type App struct {
 	Mail       *mail.Outbox
 	Transport  mail.Transport
 	Trust      *trust.Service
+	Register   *register.Service
+	Face       *face.Service
 	Setup      *setup.Service
 	Replays    *replay.Replays
 	Console    *console.Console

@@ -139,7 +139,7 @@ func (a *App) makeCanaries(ctx context.Context) (c capability.Canary, err error)
 		OrgID: first.ID.String(), Slug: first.Slug, Token: token, WorkspaceID: ws.String(),
 		OtherOrgID: second.ID.String(), OtherUserID: other.String(), OtherToken: otherToken, OtherWorkspID: otherWs.String(),
 		MemberID: member.String(), MemberEmail: memberEmail, Password: password, TOTPSecret: secret,
-		PlainID: plain.String(), PlainEmail: plainEmail, RedirectURI: a.BaseURL.String() + "/canary/callback",
+		PlainID: plain.String(), PlainEmail: plainEmail, RedirectURI: "https://canary.invalid/callback",
 	}
 	if err := a.canaryClient(ctx, who, &c); err != nil {
 		return c, err

@@ -60,6 +60,9 @@ func (a *App) serve(ctx context.Context) error {
 		a.Console.Navigation = append(a.Console.Navigation, m.Navigation...)
 		a.Trust.Controls = append(a.Trust.Controls, m.Controls...)
 	}
+	if err := a.Register.Open(); err != nil {
+		return err
+	}
 	a.Console.Routes = routes
 	a.Console.Shell = a.shell
 	a.Console.SignIn = func(r *http.Request) string { return signin.Path(r.URL.RequestURI()) }
@@ -167,12 +170,13 @@ func (a *App) gate(ctx context.Context, r *http.Request, who caller.Caller, rout
 	if err := a.Access.Authorize(ctx, who, route.Permission, org, ws); err != nil {
 		return who, err
 	}
-	if !org.IsZero() {
+	p, _ := a.Access.Catalogue.Find(route.Permission)
+	if inside := p.Level == capability.LevelOrg || p.Level == capability.LevelWorkspace; inside && !org.IsZero() {
 		who.Org = org
-	}
-	if !org.IsZero() && who.Kind == caller.User {
-		if err := a.enter(ctx, who, org); err != nil {
-			return who, err
+		if who.Kind == caller.User {
+			if err := a.enter(ctx, who, org); err != nil {
+				return who, err
+			}
 		}
 	}
 	if route.StepUp {

@@ -28,6 +28,8 @@ import (
 	"github.com/rempart/rempart/internal/mail"
 	"github.com/rempart/rempart/internal/policy"
 	"github.com/rempart/rempart/internal/provider"
+	"github.com/rempart/rempart/internal/register"
+	"github.com/rempart/rempart/internal/register/face"
 	"github.com/rempart/rempart/internal/session"
 	"github.com/rempart/rempart/internal/setup"
 	"github.com/rempart/rempart/internal/signin"
@@ -63,6 +65,9 @@ func (a *App) build() {
 	a.SignIn = &signin.Service{Keys: a.Keys, Audit: a.Audit, Now: a.Now, Log: a.Log, BaseURL: a.BaseURL, Console: a.Console,
 		Directory: a.Directory, Policy: a.Policy, Credential: a.Credential, Session: a.Session, Mail: a.Mail}
 	a.Metrics = web.NewMetrics()
+	a.Register = &register.Service{Audit: a.Audit, Trust: a.Trust, Mail: a.Mail, Now: a.Now, Log: a.Log, BaseURL: a.BaseURL}
+	a.Face = &face.Service{Service: a.Register, Console: a.Console, SecurityTxt: face.SecurityTxt{
+		Contact: contacts(a.Config.Contact.Security), Policy: a.Config.Contact.Policy, Expires: a.Config.Contact.Expires}}
 	a.Setup = &setup.Service{Audit: a.Audit, Keys: a.Keys, Directory: a.Directory, Credential: a.Credential, Provider: a.Provider,
 		Console: a.Console, Now: a.Now, Client: a.loopback}
 	a.Jobs = &job.Runner{Now: a.Now, Log: a.Log, Node: a.node()}
@@ -73,7 +78,7 @@ func (a *App) manifests() []capability.Manifest {
 	return []capability.Manifest{
 		a.own(), job.Manifest(), a.Keys.Manifest(), a.Reading.Manifest(), a.Console.Manifest(),
 		a.Access.Manifest(), a.Desk.Manifest(), a.Policy.Manifest(), a.Mail.Manifest(),
-		a.Credential.Manifest(), a.Session.Manifest(), a.SignIn.Manifest(), a.Provider.Manifest(), a.APIKeys.Manifest(), a.Trust.Manifest(), a.Setup.Manifest(), a.Replays.Manifest(),
+		a.Credential.Manifest(), a.Session.Manifest(), a.SignIn.Manifest(), a.Provider.Manifest(), a.APIKeys.Manifest(), a.Trust.Manifest(), a.Face.Manifest(), a.Setup.Manifest(), a.Replays.Manifest(),
 	}
 }
 
@@ -85,6 +90,7 @@ func (a *App) connect() {
 	a.Audit.Store, a.Access.Store, a.Policy.Store, a.Directory.Store = main, main, main, main
 	a.Mail.Store, a.Credential.Store, a.Session.Store, a.APIKeys.Store = main, main, main, main
 	a.Provider.Store, a.SignIn.Store = main, main
+	a.Register.Store = main
 	a.Trust.Store, a.Setup.Store, a.Jobs.Store, a.Replays.Store = main, main, main, main
 
 	a.Mail.Bundle, a.Console.Bundle, a.Reading.Bundle = a.Bundle, a.Bundle, a.Bundle
@@ -215,6 +221,7 @@ var optional = map[string]string{
 	"directory.Service.OnDisable": "alive() refuses who is disabled, at every use",
 	"credential.Service.OnChange": "the pages that change a credential end the other sessions themselves",
 	"mail.Outbox.GivenUp":         "the outbox's own log line says it",
+	"register.Service.Live":       "values stated on the trust page are then those that staff set",
 	"reading.Service.ProcessLog":  "filled where a process log is kept",
 	"keyring.Service.Root":        "opened once it is known whether the place is fresh",
 	"keyring.Service.Exists":      "without it keys of changes that never committed are kept",
@@ -228,7 +235,7 @@ var optional = map[string]string{
 // complete finds required fields that nobody filled.
 func (a *App) complete() error {
 	var missing []error
-	for _, s := range []any{a.Keys, a.Audit, a.Reading, a.Access, a.Policy, a.Directory, a.Desk, a.Mail, a.Credential, a.Session, a.SignIn, a.Provider, a.APIKeys, a.Trust, a.Setup} {
+	for _, s := range []any{a.Keys, a.Audit, a.Reading, a.Access, a.Policy, a.Directory, a.Desk, a.Mail, a.Credential, a.Session, a.SignIn, a.Provider, a.APIKeys, a.Trust, a.Register, a.Face, a.Setup} {
 		missing = append(missing, empty(reflect.ValueOf(s).Elem())...)
 	}
 	return errors.Join(missing...)
@@ -253,6 +260,14 @@ func empty(v reflect.Value) (out []error) {
 		}
 	}
 	return out
+}
+
+// contacts are the addresses of security.txt; none while the operator names none.
+func contacts(one string) []string {
+	if one == "" {
+		return nil
+	}
+	return []string{one}
 }
 
 // dataFiles are the files of the embedded databases, with their logs.
