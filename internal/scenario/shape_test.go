@@ -17,6 +17,7 @@ func TestManifests(t *testing.T) {
 	tables := map[string]capability.Table{}
 	permissions := map[string]bool{capability.Public: true, capability.Self: true, capability.Token: true}
 	events := map[string]bool{}
+	controls := map[string]string{}
 	for _, m := range w.App.Manifests {
 		for _, tb := range m.Tables {
 			if tables[tb.Name].Name != "" {
@@ -56,6 +57,10 @@ func TestManifests(t *testing.T) {
 			}
 		}
 		for _, c := range m.Controls {
+			if controls[c.ID] != "" {
+				t.Errorf("control %s is of %s and of %s", c.ID, controls[c.ID], m.Name)
+			}
+			controls[c.ID] = m.Name
 			if c.Check == nil || c.Every <= 0 || c.Window < c.Every {
 				t.Errorf("control %s is not complete", c.ID)
 			}

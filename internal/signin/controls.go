@@ -34,7 +34,6 @@ func (s *Service) controls() []capability.Control {
 		}
 	}
 	return []capability.Control{
-		control("id.unique", "I5", capability.Observed, "high", "users", s.checkUnique),
 		control("password.length", "I7", capability.Proven, "high", "people", s.checkLength),
 		control("signin.delay", "I9", capability.Proven, "high", "people", s.checkDelay),
 		control("mfa.totp", "I12", capability.Proven, "high", "people", s.checkTOTP),
@@ -212,28 +211,6 @@ func pause(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// checkUnique reads the identifier of every user: each is there once, in order,
-// and none is from the future.
-func (s *Service) checkUnique(ctx context.Context, p *probe) error {
-	var last id.User
-	for {
-		page, err := s.Directory.UserIDs(ctx, last, 1000)
-		if err != nil {
-			return err
-		}
-		for _, u := range page {
-			if u.String() <= last.String() || u.Time().After(s.Now().Add(time.Minute)) {
-				p.failed++
-			}
-			last = u
-		}
-		p.checked += int64(len(page))
-		if len(page) < 1000 {
-			return nil
-		}
 	}
 }
 
