@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/rempart/rempart/internal/app"
 	"github.com/rempart/rempart/internal/demo"
 	"github.com/rempart/rempart/internal/web"
 )
@@ -23,12 +24,14 @@ type demoCommand struct {
 
 // Run runs the demo until it is interrupted.
 func (c *demoCommand) Run(ctx context.Context, s streams) error {
-	var out io.Writer = io.Discard
+	tail := &app.Tail{}
+	var out io.Writer = tail
 	if c.Verbose {
-		out = s.err
+		out = io.MultiWriter(s.err, tail)
 	}
 	return demo.Run(ctx, demo.Options{
 		Addr: c.Addr, Data: c.Data, Ready: c.Ready, RedirectURIs: c.RedirectURI, Users: c.Users, Profile: c.Profile,
 		Database: c.Database, KeysDatabase: c.KeysDatabase, Version: version, Out: s.out, Log: web.NewLogger(out, true, slog.LevelInfo),
+		Tail: tail, Operate: listen,
 	})
 }

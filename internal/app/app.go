@@ -26,6 +26,7 @@ import (
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/job"
 	"github.com/rempart/rempart/internal/keyring"
+	"github.com/rempart/rempart/internal/local"
 	"github.com/rempart/rempart/internal/mail"
 	"github.com/rempart/rempart/internal/policy"
 	"github.com/rempart/rempart/internal/provider"
@@ -60,6 +61,11 @@ type Options struct {
 
 	// Strict finds transactions inside transactions, at a price each; tests set it.
 	Strict bool
+
+	// Operate opens an installation that there is, demo or real, under the
+	// issuer that it has: for the commands of operators. Where nothing has
+	// begun it makes nothing, and the error is ErrNothing.
+	Operate bool
 }
 
 // App is the product, put together. Its services are those that the API, the
@@ -107,6 +113,7 @@ type App struct {
 	LocalAddr string
 
 	canaries canaries
+	lock     *local.Lock // of the data folder, on the embedded engine
 
 	// Recovery is the recovery identity, once: when this start made the keys.
 	Recovery keyring.Secret
@@ -128,20 +135,35 @@ func (c *Config) Storage(strict bool) (main, keys store.Config) {
 // Open builds every service, opens the databases, keys and log, and makes the
 // installation where there is none. It does not listen and runs no job.
 // Whatever is wrong is one sentence in the error, and nothing was changed.
-func Open(ctx context.Context, o Options) (*App, error) {
-	a := &App{Config: o.Config, Now: o.Now, Log: o.Log, Version: o.Version}
+func Open(ctx context.Context, o Options) (_ *App, err error) {
+	var lock *local.Lock
+	if o.Operate {
+		state, err := Find(ctx, o.Config)
+		if err != nil {
+			return nil, err
+		}
+		if !state.Begun() {
+			return nil, fmt.Errorf("%w in %s", ErrNothing, o.Config.place())
+		}
+		o.Kind, o.Config.HTTP.BaseURL = state.Stamp, state.Issuer
+	}
+	if lock, err = own(o.Config); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Release())
+		}
+	}()
+	a := &App{lock: lock, Config: o.Config, Now: o.Now, Log: o.Log, Version: o.Version}
 	if a.Now == nil {
 		a.Now = clock.System
 	}
 	if a.Log == nil {
 		a.Log = slog.New(slog.DiscardHandler)
 	}
-	var err error
 	if a.BaseURL, err = url.Parse(o.Config.HTTP.BaseURL); err != nil {
 		return nil, fmt.Errorf("http.base_url: %w", err)
-	}
-	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("the data folder can't be made: %w", err)
 	}
 	a.Transport, a.Tail = o.Transport, o.Tail
 	a.build()
@@ -258,7 +280,7 @@ func (a *App) Run(ctx context.Context) {
 func (a *App) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return errors.Join(a.Audit.FlushRates(ctx, true), a.Store.Close())
+	return errors.Join(a.Audit.FlushRates(ctx, true), a.Store.Close(), a.lock.Release())
 }
 
 // node names this process in the log.

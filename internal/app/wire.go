@@ -108,6 +108,7 @@ func (a *App) connect() {
 		a.Reading.ProcessLog = a.Tail.Bytes
 	}
 	a.Directory.Mail = a.Mail
+	a.Directory.OnDisable = a.onDisable
 	a.Mail.Seal, a.Mail.Open = a.sealMail, a.openMail
 	a.Session.IsMember = func(ctx context.Context, org id.Org, user id.User) (bool, error) {
 		_, err := a.Directory.FindMembership(ctx, org, user)
@@ -218,8 +219,8 @@ func (a *App) openMail(ctx context.Context, owner, label, row string, sealed []b
 // not by the first request that needs it.
 var optional = map[string]string{
 	"session.Service.OnCut":       "an entrance that was cut is refused at the next refresh",
-	"directory.Service.OnDisable": "alive() refuses who is disabled, at every use",
 	"credential.Service.OnChange": "the pages that change a credential end the other sessions themselves",
+	"mail.Outbox.Transport":       "without a mail server letters stay in the outbox",
 	"mail.Outbox.GivenUp":         "the outbox's own log line says it",
 	"register.Service.Live":       "values stated on the trust page are then those that staff set",
 	"reading.Service.ProcessLog":  "filled where a process log is kept",
@@ -268,6 +269,19 @@ func contacts(one string) []string {
 		return nil
 	}
 	return []string{one}
+}
+
+// onDisable ends what hangs on a user who was disabled everywhere, in the same
+// transaction. What a member holds in one organization is refused by alive()
+// at each use, and comes back with her.
+func (a *App) onDisable(tx *store.Tx, org id.Org, user id.User) error {
+	if !org.IsZero() || user.IsZero() {
+		return nil
+	}
+	if err := a.Session.EndDisabledTx(tx, user); err != nil {
+		return err
+	}
+	return a.Provider.EndDisabledTx(tx, user)
 }
 
 // dataFiles are the files of the embedded databases, with their logs.

@@ -180,7 +180,7 @@ func TestNamesAndSources(t *testing.T) {
 					if ok && x.Name == "time" && sel.Sel.Name == "Sleep" {
 						t.Errorf("%s: nothing sleeps", fset.Position(n.Pos()))
 					}
-					capabilities := strings.HasPrefix(name, "internal/") && !strings.HasPrefix(name, "internal/store") && name != "internal/clock" && name != "internal/web" && name != "internal/app" && name != "internal/demo" && name != "internal/scenario"
+					capabilities := strings.HasPrefix(name, "internal/") && !strings.HasPrefix(name, "internal/store") && name != "internal/clock" && name != "internal/local" && name != "internal/web" && name != "internal/app" && name != "internal/demo" && name != "internal/scenario"
 					if ok && capabilities && x.Name == "time" && sel.Sel.Name == "Now" {
 						t.Errorf("%s: time comes from Now of the service", fset.Position(n.Pos()))
 					}

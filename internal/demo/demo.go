@@ -36,6 +36,11 @@ type Options struct {
 	Version      string
 	Out          io.Writer // the banner
 	Log          *slog.Logger
+	Tail         *app.Tail // end of what Log writes; nil: it is not kept
+
+	// Operate gets ready to hear the commands of operators, and gives what
+	// answers them until ctx ends; nil: nobody does.
+	Operate func(a *app.App) (answer func(ctx context.Context) error, err error)
 }
 
 // memory is DIR/demo.json: what was seeded, for the next start.
@@ -101,9 +106,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, d.app.Close()) }()
 	d.app.Listener = front
 
+	answer := func(ctx context.Context) error { <-ctx.Done(); return nil }
+	if o.Operate != nil {
+		if answer, err = o.Operate(d.app); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 4)
+	done := make(chan error, 5)
 	run := func(f func() error) {
 		go func() { done <- f() }()
 	}
@@ -111,6 +122,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	sightServer := &http.Server{Handler: web.SightHandler(d.app.Metrics, d.app.Ready), ReadHeaderTimeout: 5 * time.Second}
 	run(func() error { return front.Serve(ctx, d.app.Handler) })
 	run(func() error { d.app.Run(ctx); return nil })
+	run(func() error { return answer(ctx) })
 	run(func() error { return closed(notesServer.Serve(side)) })
 	run(func() error { return closed(sightServer.Serve(sight)) })
 
@@ -139,7 +151,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	cancel()
 	_ = notesServer.Close()
 	_ = sightServer.Close()
-	for ; ended < 4; ended++ {
+	for ; ended < 5; ended++ {
 		failed = errors.Join(failed, <-done)
 	}
 	return failed
@@ -214,7 +226,7 @@ func (d *demo) start(ctx context.Context, seeded bool, local string) error {
 	d.mail = &mail.Keeper{Dir: filepath.Join(d.dir, "mail")}
 	d.hook = newHooks(d)
 	d.app, err = app.Open(ctx, app.Options{
-		Config: c, Kind: setup.Demo, Version: d.o.Version, Log: d.o.Log, Transport: d.mail,
+		Config: c, Kind: setup.Demo, Version: d.o.Version, Log: d.o.Log, Transport: d.mail, Tail: d.o.Tail,
 		Extra: []capability.Manifest{d.hook.manifest()},
 	})
 	if err != nil {

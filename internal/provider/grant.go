@@ -126,6 +126,15 @@ func (s *Service) EndSessionsTx(tx *store.Tx, user id.User, sessions []id.Sessio
 	return nil
 }
 
+// EndDisabledTx ends every grant of a user who was disabled, those for offline
+// access too, in the transaction that disables her; its scope is the system's.
+func (s *Service) EndDisabledTx(tx *store.Tx, user id.User) error {
+	if _, err := tx.Exec(endDisabled, user, "disabled", store.Micros(s.Now())); err != nil {
+		return fmt.Errorf("provider: end grants of a disabled user: %w", err)
+	}
+	return nil
+}
+
 // Application is a client that may act for a person, as she sees it.
 type Application struct {
 	Client     id.Client `json:"client_id"`

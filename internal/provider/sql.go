@@ -59,6 +59,7 @@ var (
 	endGrant       = q.Add("end_grant", `UPDATE provider_grants SET state = 'ended', reason = $2, ended_at = $3, token_hash = NULL WHERE id = $1 AND state <> 'ended'`, lookup)
 	endUserGrants  = q.Add("end_user_grants", `UPDATE provider_grants SET state = 'ended', reason = $2, ended_at = $3, token_hash = NULL WHERE user_id = $user AND client_id = $1 AND state <> 'ended' RETURNING id`)
 	endSession     = q.Add("end_session_grants", `UPDATE provider_grants SET state = 'ended', reason = $2, ended_at = $3, token_hash = NULL WHERE user_id = $user AND session_id = $1 AND offline = $4 AND state <> 'ended'`)
+	endDisabled    = q.Add("end_disabled_grants", `UPDATE provider_grants SET state = 'ended', reason = $2, ended_at = $3, token_hash = NULL WHERE user_id = $1 AND state <> 'ended'`, server)
 	endClient      = q.Add("end_client_grants", `UPDATE provider_grants SET state = 'ended', reason = $2, ended_at = $3, token_hash = NULL WHERE client_id = $1 AND state <> 'ended'`, server)
 	selectEnded    = q.Add("select_ended", `SELECT id, ended_at FROM provider_grants WHERE ended_at >= $1`, server)
 	sweepGrants    = q.Add("sweep_grants", `DELETE FROM provider_grants WHERE id IN (SELECT id FROM provider_grants WHERE expires_at < $1 LIMIT 5000)`, server)

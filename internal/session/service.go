@@ -123,6 +123,20 @@ func (s *Service) EndAllTx(tx *store.Tx, user id.User, except id.Session, why st
 	return ended, s.ended(tx, user, ended)
 }
 
+// EndDisabledTx ends every session of a user who was disabled, in the
+// transaction that disables her; its scope is the system's. Nodes that still
+// remember a session refuse her by alive() until they hear of its end.
+func (s *Service) EndDisabledTx(tx *store.Tx, user id.User) error {
+	now := store.Micros(s.Now())
+	if _, err := tx.Exec(endDisabled, user, now); err != nil {
+		return fmt.Errorf("session: end of a disabled user: %w", err)
+	}
+	if _, err := tx.Exec(leftDisabled, user, now); err != nil {
+		return fmt.Errorf("session: end of a disabled user: %w", err)
+	}
+	return nil
+}
+
 func (s *Service) ended(tx *store.Tx, user id.User, ended []id.Session) error {
 	now := store.Micros(s.Now())
 	for _, e := range ended {

@@ -34,6 +34,8 @@ var (
 		WHERE session_seen.seen_at < excluded.seen_at AND session_seen.user_id = $user`)
 
 	changedSince = q.Add("changed_since", `SELECT id FROM session_sessions WHERE changed_at >= $1`, store.ForSystem)
+	endDisabled  = q.Add("end_disabled", `UPDATE session_sessions SET ended_at = $2, changed_at = $2, ended_why = 'disabled' WHERE user_id = $1 AND ended_at = 0`, store.ForSystem)
+	leftDisabled = q.Add("leave_disabled", `UPDATE session_entries SET cut_at = $2 WHERE user_id = $1 AND cut_at = 0`, store.ForSystem)
 	sweepSeen    = q.Add("sweep_seen", `DELETE FROM session_seen WHERE session_id IN (SELECT id FROM session_sessions WHERE ends_at < $1)`, store.ForSystem)
 	sweepEntries = q.Add("sweep_entries", `DELETE FROM session_entries WHERE session_id IN (SELECT id FROM session_sessions WHERE ends_at < $1)`, store.ForSystem)
 	sweep        = q.Add("sweep", `DELETE FROM session_sessions WHERE ends_at < $1`, store.ForSystem)
