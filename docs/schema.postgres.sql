@@ -94,6 +94,33 @@ CREATE TABLE directory_staff (
   PRIMARY KEY (user_id, role)
 ) ;
 
+-- main database: 202611220102_directory_create_attributes.sql
+CREATE TABLE directory_attributes (
+  org_id TEXT COLLATE "C" NOT NULL REFERENCES directory_orgs(id),
+  id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  subject TEXT COLLATE "C" NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
+  kind TEXT COLLATE "C" NOT NULL,
+  choices TEXT NOT NULL,
+  readers TEXT COLLATE "C" NOT NULL,
+  writers TEXT COLLATE "C" NOT NULL,
+  claim TEXT COLLATE "C" NOT NULL,
+  created_at BIGINT NOT NULL,
+  UNIQUE (org_id, subject, name)
+) ;
+
+CREATE TABLE directory_values (
+  org_id TEXT COLLATE "C" NOT NULL REFERENCES directory_orgs(id),
+  attribute_id TEXT COLLATE "C" NOT NULL REFERENCES directory_attributes(id),
+  subject_id TEXT COLLATE "C" NOT NULL,
+  user_id TEXT COLLATE "C" REFERENCES directory_users(id),
+  value BYTEA NOT NULL,
+  changed_at BIGINT NOT NULL,
+  PRIMARY KEY (attribute_id, subject_id)
+) ;
+CREATE INDEX directory_values_subject ON directory_values (org_id, subject_id);
+CREATE INDEX directory_values_user ON directory_values (user_id);
+
 -- main database: 202611220202_keyring_create_state.sql
 CREATE TABLE keyring_state (
   id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -498,6 +525,51 @@ CREATE TABLE mail_messages (
   failure TEXT COLLATE "C" NOT NULL
 ) ;
 CREATE INDEX mail_messages_due ON mail_messages (state, next_at);
+
+-- main database: 202611221310_register_create_attestations.sql
+CREATE TABLE register_settings (
+  kind TEXT COLLATE "C" NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
+  value TEXT COLLATE "C" NOT NULL,
+  changed_at BIGINT NOT NULL,
+  PRIMARY KEY (kind, name)
+) ;
+CREATE TABLE register_attestations (
+  id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  statement TEXT COLLATE "C" NOT NULL,
+  record BYTEA NOT NULL,
+  visibility TEXT COLLATE "C" NOT NULL,
+  file_sha256 TEXT COLLATE "C" NOT NULL,
+  file_size BIGINT NOT NULL,
+  valid_from BIGINT NOT NULL,
+  valid_until BIGINT NOT NULL,
+  state TEXT COLLATE "C" NOT NULL,
+  reminded BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  ended_at BIGINT NOT NULL
+) ;
+CREATE INDEX register_attestations_statement ON register_attestations (statement, valid_until);
+CREATE TABLE register_chunks (
+  attestation TEXT COLLATE "C" NOT NULL,
+  place BIGINT NOT NULL,
+  data BYTEA NOT NULL,
+  PRIMARY KEY (attestation, place)
+) ;
+CREATE TABLE register_verdicts (
+  statement TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  verdict TEXT COLLATE "C" NOT NULL,
+  class TEXT COLLATE "C" NOT NULL,
+  since BIGINT NOT NULL
+) ;
+CREATE TABLE register_changes (
+  id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  at BIGINT NOT NULL,
+  statement TEXT COLLATE "C" NOT NULL,
+  kind TEXT COLLATE "C" NOT NULL,
+  before_value TEXT COLLATE "C" NOT NULL,
+  after_value TEXT COLLATE "C" NOT NULL
+) ;
+CREATE INDEX register_changes_at ON register_changes (at);
 
 -- main database: 202611221401_apikey_create_keys.sql
 CREATE TABLE apikey_keys (

@@ -94,6 +94,33 @@ CREATE TABLE directory_staff (
   PRIMARY KEY (user_id, role)
 ) STRICT;
 
+-- main database: 202611220102_directory_create_attributes.sql
+CREATE TABLE directory_attributes (
+  org_id TEXT NOT NULL REFERENCES directory_orgs(id),
+  id TEXT NOT NULL PRIMARY KEY,
+  subject TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  choices TEXT NOT NULL,
+  readers TEXT NOT NULL,
+  writers TEXT NOT NULL,
+  claim TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  UNIQUE (org_id, subject, name)
+) STRICT;
+
+CREATE TABLE directory_values (
+  org_id TEXT NOT NULL REFERENCES directory_orgs(id),
+  attribute_id TEXT NOT NULL REFERENCES directory_attributes(id),
+  subject_id TEXT NOT NULL,
+  user_id TEXT REFERENCES directory_users(id),
+  value BLOB NOT NULL,
+  changed_at INTEGER NOT NULL,
+  PRIMARY KEY (attribute_id, subject_id)
+) STRICT;
+CREATE INDEX directory_values_subject ON directory_values (org_id, subject_id);
+CREATE INDEX directory_values_user ON directory_values (user_id);
+
 -- main database: 202611220202_keyring_create_state.sql
 CREATE TABLE keyring_state (
   id TEXT NOT NULL PRIMARY KEY,
@@ -498,6 +525,51 @@ CREATE TABLE mail_messages (
   failure TEXT NOT NULL
 ) STRICT;
 CREATE INDEX mail_messages_due ON mail_messages (state, next_at);
+
+-- main database: 202611221310_register_create_attestations.sql
+CREATE TABLE register_settings (
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  changed_at INTEGER NOT NULL,
+  PRIMARY KEY (kind, name)
+) STRICT;
+CREATE TABLE register_attestations (
+  id TEXT NOT NULL PRIMARY KEY,
+  statement TEXT NOT NULL,
+  record BLOB NOT NULL,
+  visibility TEXT NOT NULL,
+  file_sha256 TEXT NOT NULL,
+  file_size INTEGER NOT NULL,
+  valid_from INTEGER NOT NULL,
+  valid_until INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  reminded INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX register_attestations_statement ON register_attestations (statement, valid_until);
+CREATE TABLE register_chunks (
+  attestation TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (attestation, place)
+) STRICT;
+CREATE TABLE register_verdicts (
+  statement TEXT NOT NULL PRIMARY KEY,
+  verdict TEXT NOT NULL,
+  class TEXT NOT NULL,
+  since INTEGER NOT NULL
+) STRICT;
+CREATE TABLE register_changes (
+  id TEXT NOT NULL PRIMARY KEY,
+  at INTEGER NOT NULL,
+  statement TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  before_value TEXT NOT NULL,
+  after_value TEXT NOT NULL
+) STRICT;
+CREATE INDEX register_changes_at ON register_changes (at);
 
 -- main database: 202611221401_apikey_create_keys.sql
 CREATE TABLE apikey_keys (
