@@ -462,3 +462,51 @@ func TestAddresses(t *testing.T) {
 		}
 	})
 }
+
+func TestALargeOrganizationIsListedInPartsAndSearchedByWholeAddress(t *testing.T) {
+	w := one(t)
+	defer directory.SetOpenList(5)()
+	ctx, a := t.Context(), w.acme
+	for i := range 9 {
+		w.clock.Advance(time.Millisecond)
+		w.join(a.ID, w.user(string(rune('a'+i))+"@acme.example"), []string{"member", "auditor"}[i%2])
+	}
+	list := func(query directory.MemberQuery) (n int, pages int) {
+		t.Helper()
+		seen := map[id.User]bool{}
+		for {
+			p, err := w.dir.Members(ctx, a.ID, query)
+			w.must(err)
+			if !p.Large || p.Total != 12 {
+				t.Fatalf("large %v, total %d", p.Large, p.Total)
+			}
+			pages++
+			for _, m := range p.Items {
+				if seen[m.User] {
+					t.Errorf("%s is listed twice", m.Email)
+				}
+				seen[m.User] = true
+			}
+			if p.Next == "" {
+				return len(seen), pages
+			}
+			query.After = p.Next
+		}
+	}
+	for name, c := range map[string]struct {
+		query directory.MemberQuery
+		n     int
+	}{
+		"everybody":            {directory.MemberQuery{Limit: 5}, 12},
+		"a limit that divides": {directory.MemberQuery{Limit: 4}, 12},
+		"one by one":           {directory.MemberQuery{Limit: 1}, 12},
+		"of a role":            {directory.MemberQuery{Limit: 2, Role: "auditor"}, 4},
+		"of no state":          {directory.MemberQuery{Limit: 5, State: directory.Suspended}, 0},
+		"a whole address":      {directory.MemberQuery{Search: "C@Acme.example"}, 1},
+		"a part of one":        {directory.MemberQuery{Search: "acme"}, 0},
+	} {
+		if n, _ := list(c.query); n != c.n {
+			t.Errorf("%s: %d members, want %d", name, n, c.n)
+		}
+	}
+}

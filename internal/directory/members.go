@@ -20,7 +20,7 @@ import (
 // openList is the size of an organization up to which its list of members is
 // opened in memory, for search and order by name. Above it the list is in the
 // order of joining and the search is for a whole address.
-const openList = 5000
+var openList int64 = 5000
 
 const memberColumns = `id, org_id, user_id, state, version, joined_at, name, email`
 

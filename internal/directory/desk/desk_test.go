@@ -120,6 +120,7 @@ func TestEveryPageRendersInThreeLanguages(t *testing.T) {
 			"/console/o/acme/workspaces":                              "First",
 			"/console/o/acme/workspaces/new":                          `name="slug"`,
 			"/console/o/acme/workspaces/" + w.Acme.Workspace.String(): "First",
+			"/console/o/acme/attributes":                              `name="claim"`,
 			"/console/o/acme/settings":                                `value="Acme"`,
 			"/console/o/acme/roles":                                   "directory.members.write",
 			"/console/o/acme/policy":                                  `name="password_minimum"`,
@@ -152,6 +153,14 @@ func TestTheConsoleDoesWhatItShows(t *testing.T) {
 
 	owner.post(member+"/name", url.Values{"version": {"1"}, "name": {"Paula Plain"}})
 	owner.post(member+"/roles", url.Values{"role": {"auditor"}, "place-" + w.Acme.Workspace.String(): {"admin"}})
+	owner.post("/console/o/acme/attributes", url.Values{"name": {"shirt"}, "subject": {"member"}, "kind": {"choice"}, "choices": {"S\r\nM\r\n"}, "readers": {"self"}, "writers": {"admins"}, "claim": {""}})
+	owner.post(member+"/values", url.Values{"attribute": {"shirt"}, "value": {"M"}})
+	if a := owner.do(member+"/values", url.Values{"attribute": {"shirt"}, "value": {"XL"}}); a.Status != 400 {
+		t.Errorf("a value that is no choice: %d", a.Status)
+	}
+	if body := owner.get(member); !strings.Contains(body, "shirt") {
+		t.Error("the value is not shown")
+	}
 	owner.post(member+"/suspend", url.Values{})
 	if a := owner.do(member+"/name", url.Values{"version": {"1"}, "name": {"Else"}}); a.Status != 412 {
 		t.Errorf("a form made from an old version: %d", a.Status)

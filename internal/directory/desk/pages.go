@@ -46,6 +46,10 @@ func (s *Service) pages() []web.Route {
 		web.Page("GET "+orgRoot+"/workspaces/{workspace}", directory.Read, s.workspacePage),
 		web.Page("POST "+orgRoot+"/workspaces/{workspace}", directory.WorkspacesWrite, s.workspaceChange, web.Event(directory.EventWorkspaceChanged)),
 		web.Page("POST "+orgRoot+"/workspaces/{workspace}/remove", directory.WorkspacesWrite, s.workspaceRemove, web.Event(directory.EventWorkspaceRemoved), web.StepUp()),
+		web.Page("GET "+orgRoot+"/attributes", directory.Read, s.attributesPage),
+		web.Page("POST "+orgRoot+"/attributes", directory.AttributesWrite, s.attributeAdd, web.Event(directory.EventAttributeAdded)),
+		web.Page("POST "+orgRoot+"/attributes/{attribute}/remove", directory.AttributesWrite, s.attributeRemove, web.Event(directory.EventAttributeRemoved)),
+		web.Page("POST "+orgRoot+"/members/{user}/values", directory.Read, s.memberValue, web.Event(directory.EventValueChanged)),
 		web.Page("GET "+orgRoot+"/settings", directory.Read, s.settingsPage),
 		web.Page("POST "+orgRoot+"/settings", directory.OrgWrite, s.settingsPost, web.Event(directory.EventOrgChanged)),
 
@@ -70,6 +74,7 @@ func navigation() []capability.Navigation {
 		org("directory.nav.members", "/members", directory.Read, "users", 10),
 		org("directory.nav.invitations", "/invitations", directory.Read, "mail", 20),
 		org("directory.nav.workspaces", "/workspaces", directory.Read, "layers", 30),
+		org("directory.nav.attributes", "/attributes", directory.Read, "hash", 35),
 		org("directory.nav.settings", "/settings", directory.Read, "settings", 90),
 		{Area: "staff", Section: "directory.nav.installation", Label: "directory.nav.organizations", Path: "/orgs", Permission: directory.StaffRead, Icon: "building-2", Order: 10},
 	}
@@ -263,7 +268,9 @@ type memberView struct {
 	Roles      []roleBox
 	Workspaces []placeBox
 	Everywhere []string
-	Confirm    string // "suspend" or "remove"
+	Confirm    string           // "suspend" or "remove"
+	Attributes []console.Choice // that the reader may write
+	Values     []console.Pair
 }
 
 type roleBox struct {
@@ -339,6 +346,9 @@ func (s *Service) showMember(w http.ResponseWriter, r *http.Request, status int,
 		v.Workspaces = append(v.Workspaces, p)
 	}
 	if v.Everywhere, _, err = s.Access.Effective(ctx, who.Org, user); err != nil {
+		return err
+	}
+	if err := s.fillValues(ctx, who, &v); err != nil {
 		return err
 	}
 	return s.Console.Render(w, r, status, views.Get("member"), v)
