@@ -150,7 +150,7 @@ func (p *probe) form() (name, action string, fields url.Values) {
 			switch {
 			case tok.Data == "main":
 				name = a["data-page"]
-			case tok.Data == "form" && fields == nil:
+			case tok.Data == "form" && fields == nil && name != "": // forms of the frame come before main
 				action, fields = a["action"], url.Values{}
 			case tok.Data == "input" && fields != nil && a["name"] != "":
 				fields.Set(a["name"], a["value"])
