@@ -78,10 +78,6 @@ func (a *App) makeCanaries(ctx context.Context) (c capability.Canary, err error)
 	who := caller.ForSystem("app.canary")
 	mark := strings.ToLower(id.NewOrg(a.Now()).String()[14:])
 	password := NewPassword()
-	hashed, err := a.Credential.Prehash(ctx, password)
-	if err != nil {
-		return c, err
-	}
 	person := func(name string) (directory.NewUser, string) {
 		email := name + "-" + mark + "@canary.invalid"
 		return directory.NewUser{Email: email, Verified: true, Kind: directory.Canary, Profile: directory.Profile{Name: "Canary " + name, Locale: "en"}}, email
@@ -110,6 +106,10 @@ func (a *App) makeCanaries(ctx context.Context) (c capability.Canary, err error)
 	add := func(name string, to id.Org) (id.User, string, error) {
 		n, email := person(name)
 		u, err := a.Directory.AddUser(ctx, who, n)
+		if err != nil {
+			return u.ID, email, err
+		}
+		hashed, err := a.Credential.Prehash(ctx, password) // each with a salt of its own
 		if err != nil {
 			return u.ID, email, err
 		}

@@ -42,7 +42,7 @@ import (
 type World struct {
 	T     testing.TB
 	App   *app.App
-	Clock *clock.Fixed
+	Clock *clock.Fixed // nil in a live world
 	Mail  *mail.Keeper
 	URL   string // base URL
 
@@ -88,10 +88,24 @@ func New(t testing.TB) *World {
 	return Open(t, t.TempDir(), storetest.Default(t))
 }
 
+// Live opens a world whose clock runs: for controls, which wait as anyone must.
+func Live(t testing.TB) *World {
+	t.Helper()
+	return open(t, t.TempDir(), storetest.Default(t), clock.System)
+}
+
 // Open opens a world on the data folder and databases given, and seeds it.
 func Open(t testing.TB, dir string, c storetest.Configs) *World {
 	t.Helper()
-	w := &World{T: t, Clock: clock.NewFixed(Start), Mail: &mail.Keeper{}}
+	fixed := clock.NewFixed(Start)
+	w := open(t, dir, c, fixed.Now)
+	w.Clock = fixed
+	return w
+}
+
+func open(t testing.TB, dir string, c storetest.Configs, now clock.Now) *World {
+	t.Helper()
+	w := &World{T: t, Mail: &mail.Keeper{}}
 	// The handler is known only after the server's address.
 	var handler http.Handler
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
@@ -106,9 +120,9 @@ func Open(t testing.TB, dir string, c storetest.Configs) *World {
 			KeysURL: c.Keys.URL, KeysSysURL: c.Keys.SystemURL, KeysOwnerURL: c.Keys.OwnerURL}
 	}
 	cfg.Database.Pool = c.Main.Pool
-	cfg.Contact.Security, cfg.Contact.Expires = "mailto:security@rempart.example", Start.Add(200*24*time.Hour)
+	cfg.Contact.Security, cfg.Contact.Expires = "mailto:security@rempart.example", now().Add(200*24*time.Hour)
 	a, err := app.Open(context.Background(), app.Options{
-		Config: cfg, Kind: setup.Demo, Version: "test", Now: w.Clock.Now, Transport: w.Mail, Strict: true,
+		Config: cfg, Kind: setup.Demo, Version: "test", Now: now, Transport: w.Mail, Strict: true,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
@@ -149,10 +163,10 @@ func (w *World) seed() {
 	w.T.Helper()
 	ctx := context.Background()
 	password := app.NewPassword()
-	hashed, err := w.App.Credential.Prehash(ctx, password)
-	w.must(err)
 	person := func(email, name, lang string, totp bool) Person {
 		u, err := w.App.Directory.AddUser(ctx, who, directory.NewUser{Email: email, Verified: true, Profile: directory.Profile{Name: name, Locale: lang}})
+		w.must(err)
+		hashed, err := w.App.Credential.Prehash(ctx, password) // each with a salt of its own
 		w.must(err)
 		w.must(w.App.SetPassword(ctx, who, u.ID, hashed))
 		p := Person{ID: u.ID, Email: email, Password: password}
@@ -189,6 +203,7 @@ func (w *World) seed() {
 			staff = append(staff, p.Name)
 		}
 	}
+	var err error
 	_, w.StaffKey, err = w.App.APIKeys.Issue(ctx, who, apikey.Key{Name: "staff", Permissions: staff, NoStepUp: true})
 	w.must(err)
 	client := func(in provider.ClientInput) Client {
