@@ -161,7 +161,7 @@ func sentence(err error) string {
 	case errors.Is(err, keyring.ErrRoot):
 		return "the root key is not the one of this installation; put the right one back (keys.file or keys.passphrase). Nothing was changed"
 	case errors.Is(err, keyring.ErrOlder):
-		return strings.TrimPrefix(err.Error(), "keyring: ") + ". Nothing was changed"
+		return strings.NewReplacer("keyring: ", "", "; run `rempart restore --finish`", "").Replace(err.Error()) + "; put the newest main, keys and erasure ledger back. Nothing was changed"
 	case errors.Is(err, local.ErrHeld):
 		return err.Error() + "; stop it, or give another --data folder"
 	}

@@ -35,6 +35,9 @@ func (i *Invariant) broken(format string, a ...any) {
 	i.Problems = append(i.Problems, fmt.Sprintf(format, a...))
 }
 
+// leafAge is how long an entry may wait for its leaf, and a log for its signature.
+const leafAge = 10 * time.Second
+
 // intentAge is how long an act on keys may be under way.
 const intentAge = time.Minute
 
@@ -90,7 +93,14 @@ func (a *App) checkLogs(ctx context.Context, inv *Invariant) error {
 		inv.More += r.More
 		return nil
 	}
-	return a.Audit.VerifyAll(ctx, add)
+	if err := a.Audit.VerifyAll(ctx, add); err != nil || a.Listener == nil {
+		return err // where nothing serves, nothing signs
+	}
+	late, err := a.Audit.Unsigned(ctx, leafAge)
+	if late > 0 {
+		inv.broken("%d logs or entries wait for their leaf or signature for more than %s", late, leafAge)
+	}
+	return err
 }
 
 // text is a value of a row as text.
