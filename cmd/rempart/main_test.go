@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -35,5 +37,24 @@ func TestExitCodes(t *testing.T) {
 				t.Fatalf("exit %d\n%s\n%s", code, out, errs)
 			}
 		})
+	}
+}
+
+// What the getting-started guide tells people to type exists.
+func TestCommandsOfTheGuides(t *testing.T) {
+	for _, name := range []string{"getting-started.md", "operations.md"} {
+		text, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile("(?m)(?:^|`)rempart ([a-z]+)").FindAllStringSubmatch(string(text), -1)
+		if len(found) < 5 {
+			t.Errorf("%s shows %d commands", name, len(found))
+		}
+		for _, m := range found {
+			if code, _, errs := call(m[1], "--help"); code != 0 {
+				t.Errorf("%s: rempart %s: %s", name, m[1], errs)
+			}
+		}
 	}
 }
