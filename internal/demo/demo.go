@@ -253,7 +253,7 @@ func (d *demo) contract(metrics string) Contract {
 	c := d.m.Contract
 	c.Issuer, c.BaseURL = d.base, d.base
 	c.ConsoleURL, c.AccountURL, c.TrustURL = d.base+"/console", d.base+"/account", d.base+"/trust"
-	c.APIURL, c.OpenAPIURL, c.MetricsURL = d.base+"/api/v1", d.base+"/api/v1/openapi.json", metrics
+	c.APIURL, c.OpenAPIURL, c.MetricsURL = d.base+"/api/v1", d.base+"/docs/openapi.json", metrics
 	c.Mail.ListURL = d.base + d.hook.mailPath()
 	c.RelyingParty.URL = d.side
 	c.ProbeURL = d.base + probePath
