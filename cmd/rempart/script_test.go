@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "stop": stop, "crash": crash, "line": line, "row": row, "damage": damage, "port": port, "fetch": fetch, "keep": keep,
+			"start": start, "stop": stop, "crash": crash, "line": line, "row": row, "damage": damage, "port": port, "fetch": fetch, "keep": keep, "hammer": hammer, "holds": holds,
 		},
 	})
 }
@@ -228,5 +229,61 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("answer"), body, 0o600))
 	if fmt.Sprint(res.StatusCode) != args[0] {
 		ts.Fatalf("%s answered %s, want %s\n%s", args[1], res.Status, args[0], body)
+	}
+}
+
+// hammer NAME URL TOKEN FILE has eight callers make workspaces as fast as they
+// can, kills the process with kill -9 in the middle of it, and writes the slugs
+// of those that were acknowledged.
+func hammer(ts *testscript.TestScript, _ bool, args []string) {
+	var mu sync.Mutex
+	var acked []string
+	enough, once := make(chan struct{}), sync.Once{}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				slug := fmt.Sprintf("h-%d-%d", w, i)
+				req, err := http.NewRequest(http.MethodPost, args[1], strings.NewReader(fmt.Sprintf(`{"name":"H","slug":%q}`, slug)))
+				if err != nil {
+					return
+				}
+				req.Header.Set("Authorization", "Bearer "+args[2])
+				req.Header.Set("Content-Type", "application/json")
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					return // it was killed
+				}
+				_, err = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if res.StatusCode >= 300 || err != nil {
+					once.Do(func() { close(enough) })
+					return
+				}
+				mu.Lock()
+				acked = append(acked, slug)
+				if len(acked) == 100 {
+					once.Do(func() { close(enough) })
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	<-enough
+	crash(ts, false, args[:1])
+	wg.Wait()
+	if len(acked) < 100 {
+		ts.Fatalf("only %d were acknowledged", len(acked))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), []byte(strings.Join(acked, "\n")+"\n"), 0o600))
+}
+
+// holds FILE LIST finds every line of the list in the file.
+func holds(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for _, l := range strings.Fields(ts.ReadFile(args[1])) {
+		if !strings.Contains(text, `"`+l+`"`) {
+			ts.Fatalf("%s is lost", l)
+		}
 	}
 }

@@ -180,6 +180,9 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if a.Store, err = store.Open(ctx, main, keys, a.Manifests); err != nil {
 		return nil, err
 	}
+	if err := a.migrated(ctx); err != nil {
+		return nil, errors.Join(err, a.Store.Close())
+	}
 	if err := a.start(ctx, o); err != nil {
 		return nil, errors.Join(err, a.Store.Close())
 	}

@@ -81,3 +81,20 @@ func Migrate(ctx context.Context, c Config) (err error) {
 	main, keys := c.Storage(false)
 	return store.Migrate(ctx, main, keys, a.Manifests)
 }
+
+// migrated refuses databases that lack a table of this release: on PostgreSQL
+// the owner of the tables makes them, and serve is not the owner.
+func (a *App) migrated(ctx context.Context) error {
+	for name, db := range map[string]*store.DB{"main": a.Store.Main, "keys": a.Store.Keys} {
+		have, err := db.TableNames(ctx)
+		if err != nil {
+			return err
+		}
+		for _, t := range a.tables(name) {
+			if !slices.Contains(have, t.Name) {
+				return fmt.Errorf("the %s database lacks the schema of this release (%s); run rempart migrate", name, t.Name)
+			}
+		}
+	}
+	return nil
+}
