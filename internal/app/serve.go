@@ -36,7 +36,7 @@ func (a *App) own() capability.Manifest {
 		Events: []capability.Event{{Kind: EventRefused, Class: capability.ClassAccess, Person: true}, {Kind: EventCanary, Class: capability.ClassSystem}},
 		Tables: tables(), Statements: q.All(),
 		Migrations: migrationFiles(),
-		Routes:     web.HealthRoutes(a.Ready),
+		Routes:     append(web.HealthRoutes(a.Ready), web.Page("GET /console", capability.Self, a.home, web.Summary("Leads to where the person works."))),
 		Messages:   messages(),
 	}
 }

@@ -166,7 +166,7 @@ func (a *App) facts() access.Facts {
 // population is what a rule's effect is computed over: the members of an
 // organization, and which authenticators they have.
 func (a *App) population(ctx context.Context, org id.Org) (policy.Population, error) {
-	held, err := a.Access.Held(ctx, org)
+	members, err := a.Directory.ActiveMembers(ctx, org)
 	if err != nil {
 		return policy.Population{}, err
 	}
@@ -175,7 +175,7 @@ func (a *App) population(ctx context.Context, org id.Org) (policy.Population, er
 		return policy.Population{}, err
 	}
 	var p policy.Population
-	for user := range held {
+	for _, user := range members {
 		p.Members = append(p.Members, policy.Person{User: user, SecondFactor: second[user], HasPassword: true})
 	}
 	p.Name = func(ctx context.Context, users []id.User) (map[id.User]string, error) {

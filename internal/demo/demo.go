@@ -233,6 +233,7 @@ func (d *demo) start(ctx context.Context, seeded bool, local string) error {
 		return err
 	}
 	d.app.LocalAddr = local
+	d.app.Credential.SharedHashes = d.o.Users > 0 // those of the load test have one password
 	if seeded {
 		return d.follow(ctx)
 	}
