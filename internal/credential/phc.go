@@ -15,7 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rempart/rempart/internal/credential/argon2"
+	"golang.org/x/crypto/argon2"
+
 	"github.com/rempart/rempart/internal/fault"
 )
 
@@ -89,10 +90,10 @@ func (v verifier) String() string {
 	return fmt.Sprintf("$%s$i=%d$%s$%s", v.algorithm, v.time, enc(v.salt), enc(v.tag))
 }
 
-// compute hashes the password with v's parameters and salt, in the memory.
-func (v verifier) compute(m *argon2.Memory, password string) ([]byte, error) {
+// compute hashes the password with v's parameters and salt.
+func (v verifier) compute(password string) ([]byte, error) {
 	if v.algorithm == "argon2id" {
-		return m.IDKey([]byte(password), v.salt, v.time, v.memory, v.lanes, uint32(len(v.tag))), nil
+		return argon2.IDKey([]byte(password), v.salt, v.time, v.memory, v.lanes, uint32(len(v.tag))), nil
 	}
 	return pbkdf2.Key(sha256.New, password, v.salt, int(v.time), len(v.tag))
 }
@@ -104,7 +105,7 @@ func (v verifier) compute(m *argon2.Memory, password string) ([]byte, error) {
 type Hasher struct {
 	fips   bool
 	queue  chan struct{}
-	run    chan *argon2.Memory // what a hasher works in; as many as may run
+	run    chan struct{}
 	hashes atomic.Int64
 	decoy  verifier
 }
@@ -116,10 +117,7 @@ func NewHasher(workers int, fips bool) *Hasher {
 	if workers <= 0 {
 		workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	h := &Hasher{fips: fips, queue: make(chan struct{}, workers+queueLen), run: make(chan *argon2.Memory, workers)}
-	for range workers {
-		h.run <- &argon2.Memory{}
-	}
+	h := &Hasher{fips: fips, queue: make(chan struct{}, workers+queueLen), run: make(chan struct{}, workers)}
 	h.decoy = h.fresh()
 	h.decoy.tag = make([]byte, tagLen)
 	rand.Read(h.decoy.tag)
@@ -163,17 +161,16 @@ func (h *Hasher) Waiting() int { return len(h.queue) }
 func (s *Slot) compute(ctx context.Context, v verifier, password string) ([]byte, error) {
 	t := time.NewTimer(queueTime)
 	defer t.Stop()
-	var m *argon2.Memory
 	select {
-	case m = <-s.h.run:
+	case s.h.run <- struct{}{}:
 	case <-t.C:
 		return nil, ErrBusy
 	case <-ctx.Done():
 		return nil, ErrBusy
 	}
-	defer func() { s.h.run <- m }()
+	defer func() { <-s.h.run }()
 	s.h.hashes.Add(1)
-	return v.compute(m, password)
+	return v.compute(password)
 }
 
 // fresh is a verifier of today's cost with a new salt and no tag.
