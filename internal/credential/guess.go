@@ -106,7 +106,6 @@ var (
 		ON CONFLICT (source) DO UPDATE SET full_at = CASE WHEN credential_sources.full_at < $2 THEN $2 ELSE credential_sources.full_at END + $3`, store.ForLookup)
 	forgive      = q.Add("forgive", `DELETE FROM credential_guesses WHERE subject = $1 AND user_id = $user`)
 	forgiveKinds = q.Add("forgive_kind", `DELETE FROM credential_guesses WHERE kind = $1 AND user_id = $user`)
-	stopped      = q.Add("stopped", `SELECT kind FROM credential_guesses WHERE user_id = $user AND total >= $1`)
 	sweepGuesses = q.Add("sweep_guesses", `DELETE FROM credential_guesses WHERE user_id IS NULL AND last_at < $1`, store.ForSystem)
 	sweepSources = q.Add("sweep_sources", `DELETE FROM credential_sources WHERE full_at < $1`, store.ForSystem)
 )

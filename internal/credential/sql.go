@@ -18,7 +18,6 @@ var (
 		WHERE user_id = $user ORDER BY id`)
 	insertAuthenticator = q.Add("insert_authenticator", `INSERT INTO credential_authenticators (id, user_id, kind, name, secret, last_step, created_at, used_at)
 		VALUES ($1, $user, $2, $3, $4, $5, $6, $6)`)
-	renameAuthenticator = q.Add("rename_authenticator", `UPDATE credential_authenticators SET name = $2 WHERE id = $1 AND user_id = $user`)
 	removeAuthenticator = q.Add("remove_authenticator", `DELETE FROM credential_authenticators WHERE id = $1 AND user_id = $user RETURNING id`)
 	useStep             = q.Add("use_step", `UPDATE credential_authenticators SET last_step = $2, used_at = $3
 		WHERE id = $1 AND user_id = $user AND last_step < $2 RETURNING id`)

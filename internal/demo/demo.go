@@ -326,13 +326,3 @@ func openSide(former int) (net.Listener, int, error) {
 }
 
 var seeder = caller.ForSystem("demo.seed")
-
-// staffPermissions are those of a staff key: every one of staff.
-func (d *demo) staffPermissions() (out []string) {
-	for _, p := range d.app.Access.Catalogue.Permissions() {
-		if p.Level == capability.LevelStaff {
-			out = append(out, p.Name)
-		}
-	}
-	return out
-}

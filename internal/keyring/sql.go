@@ -35,7 +35,6 @@ var (
 	retireKEKs  = qk.Add("retire_keks", `UPDATE keyring_keks SET state = 'retired', retired_at = $2 WHERE id <> $1 AND state = 'active'`, store.ForSystem)
 	activateKEK = qk.Add("activate_kek", `UPDATE keyring_keks SET state = 'active' WHERE id = $1`, store.ForSystem)
 	deleteKEK   = qk.Add("delete_kek", `DELETE FROM keyring_keks WHERE id = $1 AND state = 'retired' AND NOT EXISTS (SELECT 1 FROM keyring_keys WHERE keyring_keys.parent = $1)`, store.ForSystem)
-	updateKEK   = qk.Add("update_kek", `UPDATE keyring_keks SET root_kind = $2, by_root = $3 WHERE id = $1`, store.ForSystem)
 
 	updateByRecovery = qk.Add("update_by_recovery", `UPDATE keyring_keks SET by_recovery = $2 WHERE id = $1`, store.ForSystem)
 	updateRecipient  = qk.Add("update_recipient", `UPDATE keyring_meta SET recipient = $1 WHERE id = 'keyring'`, store.ForSystem)

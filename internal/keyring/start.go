@@ -10,7 +10,6 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/rempart/rempart/internal/fault"
 	"github.com/rempart/rempart/internal/id"
 	"github.com/rempart/rempart/internal/store"
 )
@@ -395,9 +394,4 @@ func (s *Service) unstale() {
 	if at := s.polled.Load(); at != 0 && s.Now().Sub(store.Time(at)) > time.Second {
 		s.cache.reset()
 	}
-}
-
-// unavailable is the fault for what only time mends.
-func unavailable(err error) error {
-	return fault.New(fault.Unavailable, "web.error.unavailable", err).After(time.Second)
 }

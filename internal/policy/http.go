@@ -57,7 +57,7 @@ type patchIn struct {
 }
 
 func (in patchIn) patch() Patch {
-	return Patch{in.SecondFactor, in.GraceDays, in.PasswordMinimum, in.SessionIdle, in.SessionAbsolute}
+	return Patch(in)
 }
 
 type changeIn struct {

@@ -238,7 +238,7 @@ func (p *probe) verify(ctx context.Context, token any) (map[string]any, error) {
 	if err := json.Unmarshal(body, &set); err != nil {
 		return nil, err
 	}
-	sig, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+	sig, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
 	if err != nil {
 		return nil, nil // no token of ours; the caller sees no claims
 	}

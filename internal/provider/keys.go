@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/caller"
@@ -215,19 +214,4 @@ func (s *Service) signer(ctx context.Context, m *memory, c *Client) (*jwt.Key, e
 		return k, nil
 	}
 	return nil, errors.New("provider: no signing key for " + c.SigningAlg)
-}
-
-// age tells how long the current key of the algorithm has signed; for controls.
-func (s *Service) age(ctx context.Context, alg string) (time.Duration, error) {
-	var at int64
-	err := s.Store.View(ctx, store.System("provider.keys"), func(tx *store.Tx) error {
-		rows, err := store.All(tx, scanKey, selectKeys, store.Micros(s.Now()))
-		for _, k := range rows {
-			if k.state == keyCurrent && k.alg == alg {
-				at = k.changed
-			}
-		}
-		return err
-	})
-	return s.Now().Sub(store.Time(at)), err
 }

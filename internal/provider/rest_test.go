@@ -288,7 +288,7 @@ func TestOldGrantsAreSwept(t *testing.T) {
 	if err := w.s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, n := w.entries(provider.EventSwept); n != 1 {
+	if n := w.entries(provider.EventSwept); n != 1 {
 		t.Errorf("%d entries", n)
 	}
 	if r := w.refresh(w.web, token); r.Code != 200 {

@@ -84,7 +84,6 @@ type world struct {
 	asked         []provider.Ask
 	orgs          map[id.User][]provider.Organization
 	signedOut     int
-	refused       []error
 }
 
 func manifests(s *provider.Service, l *audit.Log) []capability.Manifest {

@@ -167,10 +167,3 @@ func (c *cache) compared(at time.Time) {
 	defer c.mu.Unlock()
 	c.polled = at
 }
-
-// size is the number of cached sessions.
-func (c *cache) size() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.young) + len(c.old)
-}

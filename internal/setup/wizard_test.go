@@ -406,9 +406,9 @@ func stepsInOrder(t *testing.T, p *place) {
 
 func TestAfterCompletionThereIsNoWizard(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p *place) {
-		b := open(t, p)
+		open(t, p)
 		walk(t, p, setup.StepTest)
-		b = newBrowserOf(t, p)
+		b := newBrowserOf(t, p)
 		b.post("/setup/test").want(t, 200, "setup-claims")
 		unused := p.link(t)
 		b = newBrowser(t, p)
@@ -524,9 +524,9 @@ func TestTheAddressOfACanaryIsNoAdministrators(t *testing.T) {
 
 func TestTheTestSignInBelievesNothingUnverified(t *testing.T) {
 	p := newPlace(t, openDefault(t))
-	b := open(t, p)
+	open(t, p)
 	walk(t, p, setup.StepTest)
-	b = newBrowserOf(t, p)
+	b := newBrowserOf(t, p)
 	for _, c := range []struct{ name, query, reason string }{
 		{"no cookie", "?code=x&state=y&iss=" + url.QueryEscape(issuer), "state"},
 	} {

@@ -28,7 +28,6 @@ func (e *httpError) Unwrap() error { return e.err }
 var (
 	errMethod        = fault.New(fault.Invalid, "web.error.method", nil)
 	errPanic         = errors.New("web: handler panicked")
-	errMediaType     = &httpError{status: http.StatusUnsupportedMediaType, err: fault.New(fault.Invalid, "web.error.media-type", nil)}
 	errMediaTypeForm = &httpError{status: http.StatusUnsupportedMediaType, err: fault.New(fault.Invalid, "web.error.media-type-form", nil)}
 	errURITooLong    = &httpError{status: http.StatusRequestURITooLong, err: fault.New(fault.Invalid, "web.error.uri-too-long", nil)}
 

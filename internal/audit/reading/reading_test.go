@@ -269,10 +269,6 @@ func TestFilesAreAcceptedByTheOfflineVerifier(t *testing.T) {
 	h.write(h.a, 2)
 	keys, err := h.log.VerifierKeys(ctx, h.a)
 	h.must(err)
-	pkeys := []string{}
-	for _, k := range keys {
-		pkeys = append(pkeys, strings.Replace(k, h.a.String(), "platform", 1))
-	}
 	e := h.list("a", h.path("?limit=1")).Items[0]
 	for name, c := range map[string]struct {
 		path string

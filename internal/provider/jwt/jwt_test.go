@@ -33,7 +33,7 @@ func TestAnIndependentLibraryVerifiesWhatWeSignAndAgreesOnTheThumbprint(t *testi
 		if !jwk.IsPublic() || jwk.KeyID != k.ID || jwk.Use != "sig" || jwk.Algorithm != alg {
 			t.Errorf("%s: key %s", alg, k.JWK())
 		}
-		sig, err := jose.ParseSigned(tok, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		sig, err := jose.ParseSignedCompact(tok, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 		if err != nil {
 			t.Fatal(err)
 		}
