@@ -19,6 +19,7 @@ type demoCommand struct {
 	Profile      string   `enum:",dastra,kreo,talkspirit" default:"" help:"Profile of the trust page: dastra, kreo or talkspirit." placeholder:"NAME"`
 	Database     string   `help:"Administrator's URL of a PostgreSQL cluster, instead of the embedded database." placeholder:"URL"`
 	KeysDatabase string   `help:"The same for the keys database." placeholder:"URL"`
+	Pool         int      `help:"Connections to each database; without it by the number of cores." placeholder:"N"`
 	Verbose      bool     `help:"Write the process log."`
 }
 
@@ -31,7 +32,7 @@ func (c *demoCommand) Run(ctx context.Context, s streams) error {
 	}
 	return demo.Run(ctx, demo.Options{
 		Addr: c.Addr, Data: c.Data, Ready: c.Ready, RedirectURIs: c.RedirectURI, Users: c.Users, Profile: c.Profile,
-		Database: c.Database, KeysDatabase: c.KeysDatabase, Version: version, Out: s.out, Log: web.NewLogger(out, true, slog.LevelInfo),
+		Database: c.Database, KeysDatabase: c.KeysDatabase, Pool: c.Pool, Version: version, Out: s.out, Log: web.NewLogger(out, true, slog.LevelInfo),
 		Tail: tail, Operate: listen,
 	})
 }

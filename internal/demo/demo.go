@@ -33,6 +33,7 @@ type Options struct {
 	Profile      string   // of the trust page: "", dastra, kreo or talkspirit
 	Database     string   // administrator's URL of a PostgreSQL cluster; "" is embedded
 	KeysDatabase string   // the same for the keys database
+	Pool         int      // connections a pool of the databases; 0: by the number of cores
 	Version      string
 	Out          io.Writer // the banner
 	Log          *slog.Logger
@@ -222,6 +223,7 @@ func (d *demo) start(ctx context.Context, seeded bool, local string) error {
 	}
 	c.Database.URL, c.Database.SystemURL, c.Database.OwnerURL = d.m.Main.URL, d.m.Main.SystemURL, d.m.Main.OwnerURL
 	c.Database.KeysURL, c.Database.KeysSysURL, c.Database.KeysOwnerURL = d.m.Keys.URL, d.m.Keys.SystemURL, d.m.Keys.OwnerURL
+	c.Database.Pool = d.o.Pool
 	c.Contact.Security, c.Contact.Expires = "mailto:security@rempart.example", time.Now().Add(300*24*time.Hour).UTC().Truncate(24*time.Hour)
 	d.mail = &mail.Keeper{Dir: filepath.Join(d.dir, "mail")}
 	d.hook = newHooks(d)
