@@ -144,8 +144,9 @@ func fill(page []byte, known map[string]string) (action string, fields url.Value
 	return attributes(string(form[1]))["action"], fields, nil
 }
 
+// random is fit for a code verifier too: 43 characters (RFC 7636 section 4.1).
 func random() string {
-	var b [24]byte
+	var b [32]byte
 	_, _ = rand.Read(b[:]) // crypto/rand does not fail
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }

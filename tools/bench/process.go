@@ -36,6 +36,7 @@ type contract struct {
 type server struct {
 	cmd   *exec.Cmd
 	done  chan struct{}
+	ended error // once done is closed
 	base  string
 	ready time.Duration // from the start to the first 200
 	used  time.Duration // processor time until then
@@ -67,7 +68,7 @@ func launch(cmd *exec.Cmd) (*server, error) {
 		return nil, err
 	}
 	go func() {
-		_ = cmd.Wait()
+		s.ended = cmd.Wait()
 		close(s.done)
 	}()
 	return s, nil
@@ -132,7 +133,7 @@ func startDemo(ctx context.Context, binary, dir string, args ...string) (*server
 		}
 		select {
 		case <-s.done:
-			return nil, fmt.Errorf("%s demo ended before it was ready", binary)
+			return nil, fmt.Errorf("%s demo ended before it was ready: %v", binary, s.ended)
 		case <-ctx.Done():
 			s.kill()
 			return nil, ctx.Err()
@@ -154,7 +155,7 @@ func startDemo(ctx context.Context, binary, dir string, args ...string) (*server
 		}
 		select {
 		case <-s.done:
-			return nil, fmt.Errorf("%s demo ended before it was ready", binary)
+			return nil, fmt.Errorf("%s demo ended before it was ready: %v", binary, s.ended)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
