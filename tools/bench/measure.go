@@ -114,7 +114,9 @@ func measureLoad(ctx context.Context, o options, dir string, r *report) error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second) // the memory of an idle server is read at rest
+	if err := wait(ctx, 2*time.Second); err != nil { // the memory of an idle server is read at rest
+		return err
+	}
 	idle, idleAnon, err := memory(s.pid())
 	if err != nil {
 		return err
@@ -123,7 +125,7 @@ func measureLoad(ctx context.Context, o options, dir string, r *report) error {
 	if err != nil {
 		return err
 	}
-	logBefore, err := settledLog(d)
+	logBefore, err := settledLog(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -176,7 +178,7 @@ func measureLoad(ctx context.Context, o options, dir string, r *report) error {
 		}
 		log.Printf("round %d of %d: tokens %.0f/s, refresh %.0f/s", round+1, o.rounds, got["client"][round].rate, got["refresh"][round].rate)
 	}
-	logAfter, err := settledLog(d)
+	logAfter, err := settledLog(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -221,10 +223,21 @@ func measureLoad(ctx context.Context, o options, dir string, r *report) error {
 	return nil
 }
 
-// settledLog waits until no checkpoint is newer: entries are covered within a second.
-func settledLog(d *driver) (int64, error) {
-	time.Sleep(2500 * time.Millisecond)
+// settledLog waits until the newest checkpoint covers all that was answered.
+func settledLog(ctx context.Context, d *driver) (int64, error) {
+	if err := wait(ctx, 2500*time.Millisecond); err != nil {
+		return 0, err
+	}
 	return d.logSize()
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // measureSignIn compares whole sign-ins with what the machine can hash.
