@@ -32,6 +32,19 @@ func TestOneProcessOwnsAFolder(t *testing.T) {
 	again.Release()
 }
 
+func TestRootLeavesNoFilesToOthers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a folder away")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Skip("this system does not let root give a folder away")
+	}
+	if _, err := local.Acquire(dir); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestCallsReachTheOwner(t *testing.T) {
 	for name, dir := range map[string]string{
 		"a folder with a short name":                    "d",

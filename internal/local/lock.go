@@ -19,6 +19,9 @@ type Lock struct{ f *os.File }
 // Acquire takes the folder; the error is ErrHeld, with the other's process
 // number where it is known.
 func Acquire(dir string) (*Lock, error) {
+	if err := foreign(dir); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("local: %w", err)
@@ -37,6 +40,19 @@ func Acquire(dir string) (*Lock, error) {
 		return nil, fmt.Errorf("local: %w", err)
 	}
 	return &Lock{f}, nil
+}
+
+// foreign refuses root in another user's folder: the files that root makes
+// there are files that this user's server can't open.
+func foreign(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Getuid() != 0 {
+		return nil // whoever is not root is told by the system what she may not
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+		return fmt.Errorf("the data folder %s belongs to user %d; run this command as that user, not as root", dir, st.Uid)
+	}
+	return nil
 }
 
 func write(f *os.File, s string) error {
