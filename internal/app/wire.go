@@ -117,6 +117,13 @@ func (a *App) connect() {
 		}
 		return err == nil, err
 	}
+	if c := a.Config.Mail; a.Mail.Transport == nil && c.Host != "" {
+		smtp := &mail.SMTP{Host: c.Host, Port: c.Port, Username: c.Username}
+		if c.Username != "" {
+			smtp.Password = func() string { return c.Password }
+		}
+		a.Mail.Transport = smtp
+	}
 	if from, err := netmail.ParseAddress(a.Config.Mail.From); err == nil {
 		a.Mail.From = *from
 	}
