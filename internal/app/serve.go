@@ -32,9 +32,10 @@ func fips() bool { return fips140.Enabled() }
 // own is what belongs to no capability: health, and the refusals of the path.
 func (a *App) own() capability.Manifest {
 	return capability.Manifest{
-		Name:   "app",
-		Events: []capability.Event{{Kind: EventRefused, Class: capability.ClassAccess, Person: true}, {Kind: EventCanary, Class: capability.ClassSystem}},
-		Tables: tables(), Statements: q.All(),
+		Name:     "app",
+		Events:   []capability.Event{{Kind: EventRefused, Class: capability.ClassAccess, Person: true}, {Kind: EventCanary, Class: capability.ClassSystem}},
+		Controls: a.controls(),
+		Tables:   tables(), Statements: q.All(),
 		Migrations: migrationFiles(),
 		Routes:     append(web.HealthRoutes(a.Ready), web.Page("GET /console", capability.Self, a.home, web.Summary("Leads to where the person works."))),
 		Messages:   messages(),
