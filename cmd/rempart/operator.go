@@ -150,6 +150,9 @@ func worded(a *app.App, lang string, err error) error {
 			text += " " + a.Bundle.T(lang, field.Code, map[string]any(field.Args))
 		}
 	}
+	if cause := f.Unwrap(); f.Kind == fault.Unavailable && cause != nil {
+		text += " (" + cause.Error() + ")" // operators can do something about it
+	}
 	return &spoken{text, err}
 }
 

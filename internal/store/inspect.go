@@ -79,8 +79,10 @@ func (db *DB) Faults(ctx context.Context) ([]string, error) {
 			r.Close()
 			return nil, translate(err)
 		}
-		if line != "ok" {
-			out = append(out, line)
+		for _, l := range strings.Split(line, "\n") { // the first fault comes with a heading
+			if l != "ok" && !strings.HasPrefix(l, "*** ") {
+				out = append(out, l)
+			}
 		}
 	}
 	if err := r.Close(); err != nil {
