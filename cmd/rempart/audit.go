@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rempart/rempart/internal/app"
 	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/id"
+	"github.com/rempart/rempart/internal/invariant"
 )
 
 type auditCommand struct {
@@ -101,7 +101,7 @@ func (c *auditListCommand) operate(ctx context.Context, o *operation) error {
 	}
 	answer, rows := list[audit.Record]{Items: []audit.Record{}}, [][]string{}
 	for _, r := range found {
-		r.Text = o.app.Bundle.T(o.who.Lang, app.EventLabel(r.Kind))
+		r.Text = o.app.Bundle.T(o.who.Lang, invariant.EventLabel(r.Kind))
 		answer.Items = append(answer.Items, r)
 		rows = append(rows, []string{r.Time.UTC().Format(time.RFC3339), r.ID.String(), r.Kind, string(r.Outcome), r.Actor.Kind + ":" + r.Actor.ID, r.Target.ID})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rempart/rempart/internal/app"
+	"github.com/rempart/rempart/internal/invariant"
 )
 
 type checkCommand struct{ place }
@@ -12,10 +13,10 @@ type checkCommand struct{ place }
 // operate verifies every invariant; the exit code is 1 when one is broken.
 func (c *checkCommand) operate(ctx context.Context, o *operation) error {
 	answer := struct {
-		OK         bool            `json:"ok"`
-		Invariants []app.Invariant `json:"invariants"`
+		OK         bool                  `json:"ok"`
+		Invariants []invariant.Invariant `json:"invariants"`
 	}{OK: true}
-	err := o.app.Check(ctx, func(inv app.Invariant) {
+	err := o.app.Check(ctx, func(inv invariant.Invariant) {
 		answer.OK = answer.OK && inv.OK()
 		answer.Invariants = append(answer.Invariants, inv)
 		if o.json {

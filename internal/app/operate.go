@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/invariant"
 	"github.com/rempart/rempart/internal/local"
 	"github.com/rempart/rempart/internal/setup"
 	"github.com/rempart/rempart/internal/store"
@@ -97,4 +98,23 @@ func (a *App) migrated(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tables are those of one database, of all manifests.
+func (a *App) tables(database string) (out []capability.Table) {
+	for _, m := range a.Manifests {
+		for _, t := range m.Tables {
+			if t.Database == database {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// Check verifies every invariant of the stored state and hands each to report
+// as soon as it is known; see package invariant.
+func (a *App) Check(ctx context.Context, report func(invariant.Invariant)) error {
+	c := invariant.Checker{Store: a.Store, Keys: a.Keys, Audit: a.Audit, Manifests: a.Manifests, Bundle: a.Bundle, Now: a.Now, Serving: a.Listener != nil}
+	return c.Check(ctx, report)
 }

@@ -7,7 +7,7 @@ var tiers = [][]string{
 	{"internal/store", "internal/store/storetest", "internal/blob", "internal/web", "internal/web/input", "internal/web/replay", "internal/job", "internal/mail", "internal/i18n", "internal/tlog", "internal/local", "verify"},
 	{"internal/console", "internal/keyring", "internal/keyring/keyringtest", "internal/audit", "internal/audit/reading", "internal/access", "internal/trust"},
 	{"internal/directory", "internal/directory/desk", "internal/policy", "internal/credential", "internal/session", "internal/apikey", "internal/ratelimit", "internal/register", "internal/register/catalogue", "internal/register/face"},
-	{"internal/signin", "internal/provider", "internal/provider/jwt", "internal/federation", "internal/scim", "internal/setup"},
+	{"internal/signin", "internal/provider", "internal/provider/jwt", "internal/federation", "internal/scim", "internal/setup", "internal/invariant"},
 	{"internal/app", "examples/notes"},
 	{"internal/catalogue", "internal/demo", "internal/scenario", "internal/scenario/webdriver", "internal/archtest"},
 	{"cmd/rempart"},

@@ -15,6 +15,7 @@ import (
 	"github.com/rempart/rempart/internal/access"
 	"github.com/rempart/rempart/internal/app"
 	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/invariant"
 	"github.com/rempart/rempart/internal/store"
 	"github.com/rempart/rempart/internal/web"
 )
@@ -101,7 +102,7 @@ func (a product) writePermissions(b *bytes.Buffer) error {
 		if p.StepUp {
 			proof = "yes"
 		}
-		row(b, code(p.Name), a.en(app.PermissionLabel(p.Name)), string(p.Level), strings.Join(holders, ", "), proof)
+		row(b, code(p.Name), a.en(invariant.PermissionLabel(p.Name)), string(p.Level), strings.Join(holders, ", "), proof)
 	}
 	return nil
 }
@@ -118,7 +119,7 @@ func (a product) writeEvents(b *bytes.Buffer) error {
 		if e.Person {
 			person = "yes"
 		}
-		row(b, code(e.Kind), a.en(app.EventLabel(e.Kind)), string(e.Class), person)
+		row(b, code(e.Kind), a.en(invariant.EventLabel(e.Kind)), string(e.Class), person)
 	}
 	return nil
 }
@@ -152,7 +153,7 @@ func (a product) writeControls(b *bytes.Buffer) error {
 	head(b, "Controls", "Each check that the running system makes of itself, how strong its evidence is, how often it runs, and the statements of the trust page that it backs.", "Control", "What must hold", "How it is tried", "Evidence", "Every", "Statements")
 	for _, m := range a.Manifests {
 		for _, c := range m.Controls {
-			row(b, code(c.ID), a.en(app.ControlLabel(m, c.ID, "title")), a.en(app.ControlLabel(m, c.ID, "how")), string(c.Class), c.Every.String(), strings.Join(c.Statements, ", "))
+			row(b, code(c.ID), a.en(invariant.ControlLabel(m, c.ID, "title")), a.en(invariant.ControlLabel(m, c.ID, "how")), string(c.Class), c.Every.String(), strings.Join(c.Statements, ", "))
 		}
 	}
 	return nil

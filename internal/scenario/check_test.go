@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rempart/rempart/internal/app"
 	"github.com/rempart/rempart/internal/caller"
 	"github.com/rempart/rempart/internal/directory"
+	"github.com/rempart/rempart/internal/invariant"
 	"github.com/rempart/rempart/internal/keyring"
 	"github.com/rempart/rempart/internal/scenario"
 )
@@ -19,7 +19,7 @@ func check(t *testing.T, w *scenario.World) map[string][]string {
 	if _, err := w.App.Audit.Sequence(context.Background()); err != nil { // a job, on PostgreSQL
 		t.Fatal(err)
 	}
-	err := w.App.Check(context.Background(), func(inv app.Invariant) {
+	err := w.App.Check(context.Background(), func(inv invariant.Invariant) {
 		names++
 		if inv.Name != "intents" && inv.Name != "disabled" && inv.Checked == 0 {
 			t.Errorf("%s checked nothing", inv.Name)

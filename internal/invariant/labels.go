@@ -1,4 +1,4 @@
-package app
+package invariant
 
 import (
 	"strings"
@@ -21,8 +21,8 @@ func ControlLabel(m capability.Manifest, control, part string) string {
 }
 
 // Labels are the message keys of everything that the manifests name.
-func (a *App) Labels() (out []string) {
-	for _, m := range a.Manifests {
+func Labels(manifests []capability.Manifest) (out []string) {
+	for _, m := range manifests {
 		for _, e := range m.Events {
 			out = append(out, EventLabel(e.Kind))
 		}

@@ -1,4 +1,10 @@
-package app
+// Package invariant verifies what must always be true of the stored state: it
+// goes over every row by what the manifests say of its table. Commands ask it
+// after a crash, a restore or a doubt.
+//
+// It only reads, and owns nothing. What a capability alone can know is that
+// capability's to check, as a control.
+package invariant
 
 import (
 	"context"
@@ -8,7 +14,10 @@ import (
 
 	"github.com/rempart/rempart/internal/audit"
 	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/clock"
+	"github.com/rempart/rempart/internal/i18n"
 	"github.com/rempart/rempart/internal/id"
+	"github.com/rempart/rempart/internal/keyring"
 	"github.com/rempart/rempart/internal/store"
 )
 
@@ -23,6 +32,17 @@ type Invariant struct {
 
 // OK reports whether the invariant holds.
 func (i *Invariant) OK() bool { return len(i.Problems) == 0 }
+
+// Checker is what the checks need of a product that was opened.
+type Checker struct {
+	Store     *store.Store
+	Keys      *keyring.Service
+	Audit     *audit.Log
+	Manifests []capability.Manifest
+	Bundle    *i18n.Bundle
+	Now       clock.Now
+	Serving   bool // this process serves: what jobs do must have been done
+}
 
 // problemsListed bounds a list that somebody reads.
 const problemsListed = 100
@@ -44,34 +64,34 @@ const intentAge = time.Minute
 // Check verifies every invariant of the stored state and hands each to report
 // as soon as it is known. It changes nothing. The error says that a check could
 // not be carried out, which is not a verdict.
-func (a *App) Check(ctx context.Context, report func(Invariant)) error {
-	for _, c := range []struct {
+func (c *Checker) Check(ctx context.Context, report func(Invariant)) error {
+	for _, one := range []struct {
 		name, title string
 		check       func(context.Context, *Invariant) error
 	}{
-		{"files", "the database files are whole and every reference leads somewhere", a.checkFiles},
-		{"log", "every log agrees with its leaves, its tree and every checkpoint ever published", a.checkLogs},
-		{"sealed", "every sealed value opens, or its key is in the erasure ledger", a.checkSealed},
-		{"organizations", "no row refers to another organization", a.checkWalls},
-		{"disabled", "nothing of a disabled user is live", a.checkDisabled},
-		{"intents", "no act on keys is open for more than a minute", a.checkIntents},
-		{"texts", "every event, permission and control has its text in three languages", a.checkTexts},
-		{"statements", "every SQL statement fits the schema", a.checkStatements},
+		{"files", "the database files are whole and every reference leads somewhere", c.checkFiles},
+		{"log", "every log agrees with its leaves, its tree and every checkpoint ever published", c.checkLogs},
+		{"sealed", "every sealed value opens, or its key is in the erasure ledger", c.checkSealed},
+		{"organizations", "no row refers to another organization", c.checkWalls},
+		{"disabled", "nothing of a disabled user is live", c.checkDisabled},
+		{"intents", "no act on keys is open for more than a minute", c.checkIntents},
+		{"texts", "every event, permission and control has its text in three languages", c.checkTexts},
+		{"statements", "every SQL statement fits the schema", c.checkStatements},
 	} {
-		inv := Invariant{Name: c.name, Title: c.title}
-		if err := c.check(ctx, &inv); err != nil {
-			return fmt.Errorf("check %s: %w", c.name, err)
+		inv := Invariant{Name: one.name, Title: one.title}
+		if err := one.check(ctx, &inv); err != nil {
+			return fmt.Errorf("check %s: %w", one.name, err)
 		}
 		report(inv)
 	}
 	return nil
 }
 
-func (a *App) checkFiles(ctx context.Context, inv *Invariant) error {
+func (c *Checker) checkFiles(ctx context.Context, inv *Invariant) error {
 	for _, db := range []struct {
 		name string
 		db   *store.DB
-	}{{"main", a.Store.Main}, {"keys", a.Store.Keys}} {
+	}{{"main", c.Store.Main}, {"keys", c.Store.Keys}} {
 		found, err := db.db.Faults(ctx)
 		if err != nil {
 			return err
@@ -84,7 +104,7 @@ func (a *App) checkFiles(ctx context.Context, inv *Invariant) error {
 	return nil
 }
 
-func (a *App) checkLogs(ctx context.Context, inv *Invariant) error {
+func (c *Checker) checkLogs(ctx context.Context, inv *Invariant) error {
 	add := func(r audit.Report) error {
 		inv.Checked += r.Entries
 		for _, p := range r.Problems {
@@ -93,10 +113,10 @@ func (a *App) checkLogs(ctx context.Context, inv *Invariant) error {
 		inv.More += r.More
 		return nil
 	}
-	if err := a.Audit.VerifyAll(ctx, add); err != nil || a.Listener == nil {
+	if err := c.Audit.VerifyAll(ctx, add); err != nil || !c.Serving {
 		return err // where nothing serves, nothing signs
 	}
-	late, err := a.Audit.Unsigned(ctx, leafAge)
+	late, err := c.Audit.Unsigned(ctx, leafAge)
 	if late > 0 {
 		inv.broken("%d logs or entries wait for their leaf or signature for more than %s", late, leafAge)
 	}
@@ -117,8 +137,8 @@ func text(v any) string {
 }
 
 // tables are those of one database, of all manifests.
-func (a *App) tables(database string) (out []capability.Table) {
-	for _, m := range a.Manifests {
+func (c *Checker) tables(database string) (out []capability.Table) {
+	for _, m := range c.Manifests {
 		for _, t := range m.Tables {
 			if t.Database == database {
 				out = append(out, t)
@@ -128,8 +148,8 @@ func (a *App) tables(database string) (out []capability.Table) {
 	return out
 }
 
-func (a *App) table(name string) (t capability.Table) {
-	for _, t := range a.tables("main") {
+func (c *Checker) table(name string) (t capability.Table) {
+	for _, t := range c.tables("main") {
 		if t.Name == name {
 			return t
 		}
@@ -144,20 +164,20 @@ func has(t capability.Table, column string) bool {
 // checkWalls goes over every row that names an organization: the organization
 // exists, and a workspace named beside it is its own; whoever has a role in it
 // is a member.
-func (a *App) checkWalls(ctx context.Context, inv *Invariant) error {
+func (c *Checker) checkWalls(ctx context.Context, inv *Invariant) error {
 	orgs, home, members := map[string]bool{"": true}, map[string]string{}, map[[2]string]bool{}
-	err := a.Store.Main.Inspect(ctx, a.table("directory_orgs"), []string{"id"}, func(v []any) error {
+	err := c.Store.Main.Inspect(ctx, c.table("directory_orgs"), []string{"id"}, func(v []any) error {
 		orgs[text(v[0])] = true
 		return nil
 	})
 	if err == nil {
-		err = a.Store.Main.Inspect(ctx, a.table("directory_workspaces"), []string{"id", "org_id"}, func(v []any) error {
+		err = c.Store.Main.Inspect(ctx, c.table("directory_workspaces"), []string{"id", "org_id"}, func(v []any) error {
 			home[text(v[0])] = text(v[1])
 			return nil
 		})
 	}
 	if err == nil {
-		err = a.Store.Main.Inspect(ctx, a.table("directory_memberships"), []string{"org_id", "user_id"}, func(v []any) error {
+		err = c.Store.Main.Inspect(ctx, c.table("directory_memberships"), []string{"org_id", "user_id"}, func(v []any) error {
 			members[[2]string{text(v[0]), text(v[1])}] = true
 			return nil
 		})
@@ -165,7 +185,7 @@ func (a *App) checkWalls(ctx context.Context, inv *Invariant) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range a.tables("main") {
+	for _, t := range c.tables("main") {
 		if !has(t, "org_id") || t.Reach&capability.ScopeSystem == 0 || t.Name == "directory_workspaces" {
 			continue
 		}
@@ -178,7 +198,7 @@ func (a *App) checkWalls(ctx context.Context, inv *Invariant) error {
 		if roles {
 			columns = append(columns, "user_id")
 		}
-		err := a.Store.Main.Inspect(ctx, t, columns, func(v []any) error {
+		err := c.Store.Main.Inspect(ctx, t, columns, func(v []any) error {
 			inv.Checked++
 			org := text(v[0])
 			if !orgs[org] && !ownLog(t.Name, org) {
@@ -210,9 +230,9 @@ func ownLog(table, org string) bool {
 	return err != nil && len(table) > 6 && table[:6] == "audit_"
 }
 
-func (a *App) checkDisabled(ctx context.Context, inv *Invariant) error {
+func (c *Checker) checkDisabled(ctx context.Context, inv *Invariant) error {
 	disabled := map[string]bool{}
-	err := a.Store.Main.Inspect(ctx, a.table("directory_users"), []string{"id", "state"}, func(v []any) error {
+	err := c.Store.Main.Inspect(ctx, c.table("directory_users"), []string{"id", "state"}, func(v []any) error {
 		inv.Checked++
 		if text(v[1]) != "active" {
 			disabled[text(v[0])] = true
@@ -222,8 +242,8 @@ func (a *App) checkDisabled(ctx context.Context, inv *Invariant) error {
 	if err != nil {
 		return err
 	}
-	now := store.Micros(a.Now())
-	err = a.Store.Main.Inspect(ctx, a.table("session_sessions"), []string{"id", "user_id", "ended_at", "ends_at"}, func(v []any) error {
+	now := store.Micros(c.Now())
+	err = c.Store.Main.Inspect(ctx, c.table("session_sessions"), []string{"id", "user_id", "ended_at", "ends_at"}, func(v []any) error {
 		inv.Checked++
 		ended, _ := v[2].(int64)
 		ends, _ := v[3].(int64)
@@ -235,7 +255,7 @@ func (a *App) checkDisabled(ctx context.Context, inv *Invariant) error {
 	if err != nil {
 		return err
 	}
-	return a.Store.Main.Inspect(ctx, a.table("provider_grants"), []string{"id", "user_id", "state", "expires_at"}, func(v []any) error {
+	return c.Store.Main.Inspect(ctx, c.table("provider_grants"), []string{"id", "user_id", "state", "expires_at"}, func(v []any) error {
 		inv.Checked++
 		expires, _ := v[3].(int64)
 		if disabled[text(v[1])] && text(v[2]) != "ended" && expires > now {
@@ -245,11 +265,11 @@ func (a *App) checkDisabled(ctx context.Context, inv *Invariant) error {
 	})
 }
 
-func (a *App) checkIntents(ctx context.Context, inv *Invariant) error {
-	acts, err := a.Keys.OpenActs(ctx)
+func (c *Checker) checkIntents(ctx context.Context, inv *Invariant) error {
+	acts, err := c.Keys.OpenActs(ctx)
 	for _, act := range acts {
 		inv.Checked++
-		if age := a.Now().Sub(act.Started); age > intentAge {
+		if age := c.Now().Sub(act.Started); age > intentAge {
 			inv.broken("%s (%s of %s) is open since %s", act.ID, act.Kind, act.Owner, act.Started.UTC().Format(time.RFC3339))
 		}
 	}
@@ -258,25 +278,25 @@ func (a *App) checkIntents(ctx context.Context, inv *Invariant) error {
 
 // checkTexts looks for the text of everything that a manifest names. That the
 // three languages have the same texts was decided when they were loaded.
-func (a *App) checkTexts(_ context.Context, inv *Invariant) error {
+func (c *Checker) checkTexts(_ context.Context, inv *Invariant) error {
 	want := func(key string) {
 		inv.Checked++
-		if !a.Bundle.Has(key) {
+		if !c.Bundle.Has(key) {
 			inv.broken("%s has no text", key)
 		}
 	}
-	for _, key := range a.Labels() {
+	for _, key := range Labels(c.Manifests) {
 		want(key)
 	}
 	return nil
 }
 
-func (a *App) checkStatements(ctx context.Context, inv *Invariant) error {
-	for _, m := range a.Manifests {
+func (c *Checker) checkStatements(ctx context.Context, inv *Invariant) error {
+	for _, m := range c.Manifests {
 		for _, s := range m.Statements {
-			db := a.Store.Main
+			db := c.Store.Main
 			if s.Database == "keys" {
-				db = a.Store.Keys
+				db = c.Store.Keys
 			}
 			inv.Checked++
 			if err := db.Prepare(ctx, s); err != nil {

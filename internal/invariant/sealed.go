@@ -1,4 +1,4 @@
-package app
+package invariant
 
 import (
 	"context"
@@ -37,18 +37,18 @@ type value struct {
 
 // checkSealed opens every sealed value of the main database. The keys database
 // was opened, and its canary read, when the keyring started.
-func (a *App) checkSealed(ctx context.Context, inv *Invariant) error {
+func (c *Checker) checkSealed(ctx context.Context, inv *Invariant) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	values := make(chan value, 256)
 	read := make(chan error, 1)
 	go func() {
 		defer close(values)
-		for _, t := range a.tables("main") {
+		for _, t := range c.tables("main") {
 			if sealedElsewhere[t.Name] || t.Reach&capability.ScopeSystem == 0 {
 				continue
 			}
-			if err := a.sealedOf(ctx, t, values); err != nil {
+			if err := c.sealedOf(ctx, t, values); err != nil {
 				read <- fmt.Errorf("%s: %w", t.Name, err)
 				return
 			}
@@ -57,7 +57,7 @@ func (a *App) checkSealed(ctx context.Context, inv *Invariant) error {
 	}()
 	for v := range values {
 		inv.Checked++
-		if err := a.openValue(ctx, v, inv); err != nil {
+		if err := c.openValue(ctx, v, inv); err != nil {
 			return err
 		}
 	}
@@ -65,11 +65,11 @@ func (a *App) checkSealed(ctx context.Context, inv *Invariant) error {
 }
 
 // sealedOf reads the sealed values of a table.
-func (a *App) sealedOf(ctx context.Context, t capability.Table, out chan<- value) error {
+func (c *Checker) sealedOf(ctx context.Context, t capability.Table, out chan<- value) error {
 	var columns, labels []string
-	for _, c := range t.Columns {
-		if c.Sealed != "" {
-			columns, labels = append(columns, c.Name), append(labels, c.Sealed)
+	for _, col := range t.Columns {
+		if col.Sealed != "" {
+			columns, labels = append(columns, col.Name), append(labels, col.Sealed)
 		}
 	}
 	if len(columns) == 0 {
@@ -88,7 +88,7 @@ func (a *App) sealedOf(ctx context.Context, t capability.Table, out chan<- value
 		}
 		return ""
 	}
-	return a.Store.Main.Inspect(ctx, t, columns, func(v []any) error {
+	return c.Store.Main.Inspect(ctx, t, columns, func(v []any) error {
 		org, user := get(v, t.OrgColumn), get(v, t.UsrColumn)
 		for i, label := range labels {
 			sealed, _ := v[i].([]byte)
@@ -128,7 +128,7 @@ func (a *App) sealedOf(ctx context.Context, t capability.Table, out chan<- value
 }
 
 // openValue opens one value; what does not open is a problem of inv.
-func (a *App) openValue(ctx context.Context, v value, inv *Invariant) error {
+func (c *Checker) openValue(ctx context.Context, v value, inv *Invariant) error {
 	name := v.table + "." + v.label
 	if len(v.rows) > 0 {
 		name += " of " + printable(v.rows[0])
@@ -138,7 +138,7 @@ func (a *App) openValue(ctx context.Context, v value, inv *Invariant) error {
 		inv.broken("%s belongs to %q, who can't be", name, v.owner)
 		return nil
 	}
-	ring, err := a.Keys.Ready(ctx, owner)
+	ring, err := c.Keys.Ready(ctx, owner)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (a *App) openValue(ctx context.Context, v value, inv *Invariant) error {
 		}
 	}
 	if kid, ok := keyring.KeyOf(v.sealed); ok && errors.Is(err, keyring.ErrUnknown) {
-		line, lerr := a.Keys.ErasedLine(ctx, kid)
+		line, lerr := c.Keys.ErasedLine(ctx, kid)
 		if lerr != nil {
 			return lerr
 		}
