@@ -308,3 +308,11 @@ func (w *World) Entries(org id.Org) []string {
 
 // Dir is where the embedded databases of a world on the folder are.
 func Dir(dir string) string { return filepath.Join(dir, "main.db") }
+
+// Key issues a key of the organization with the permissions of a built-in role.
+func (w *World) Key(org id.Org, role string) string {
+	w.T.Helper()
+	_, secret, err := w.App.APIKeys.Issue(context.Background(), who, apikey.Key{Org: org, Name: role, Permissions: w.App.Access.Catalogue.Of(role), NoStepUp: true})
+	w.must(err)
+	return secret
+}
