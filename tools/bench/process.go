@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -36,7 +38,8 @@ type contract struct {
 type server struct {
 	cmd   *exec.Cmd
 	done  chan struct{}
-	ended error // once done is closed
+	ended error       // once done is closed
+	asked atomic.Bool // to end
 	base  string
 	ready time.Duration // from the start to the first 200
 	used  time.Duration // processor time until then
@@ -47,6 +50,7 @@ func (s *server) pid() int { return s.cmd.Process.Pid }
 
 // stop ends the process as an operator does, and kills it if it lingers.
 func (s *server) stop() {
+	s.asked.Store(true)
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.done:
@@ -57,6 +61,7 @@ func (s *server) stop() {
 
 // kill ends the process as a power cut does.
 func (s *server) kill() {
+	s.asked.Store(true)
 	_ = s.cmd.Process.Kill()
 	<-s.done
 }
@@ -69,6 +74,9 @@ func launch(cmd *exec.Cmd) (*server, error) {
 	}
 	go func() {
 		s.ended = cmd.Wait()
+		if !s.asked.Load() {
+			log.Printf("%s ended without being asked to: %v", cmd.Path, cmd.ProcessState)
+		}
 		close(s.done)
 	}()
 	return s, nil
