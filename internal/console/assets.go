@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rempart/rempart/internal/fault"
 )
@@ -26,7 +27,7 @@ type asset struct {
 	name  string // with the hash
 	media string
 	body  []byte
-	gzip  []byte // nil when it does not get smaller
+	gzip  func() []byte // nil, or nil bytes, when it does not get smaller
 }
 
 // bundles are the files that are made of several; the rest is served as it is.
@@ -48,12 +49,8 @@ func buildAssets() (served map[string]*asset, names map[string]string) {
 		if a.media == "" {
 			panic("console: no media type for " + plain)
 		}
-		var buf bytes.Buffer
-		z, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression) // the level is a valid one
-		z.Write(body)
-		z.Close()
-		if ext != ".woff2" && buf.Len() < len(body)*9/10 {
-			a.gzip = buf.Bytes()
+		if ext != ".woff2" { // which is compressed already
+			a.gzip = sync.OnceValue(func() []byte { return compress(body) })
 		}
 		served[a.name], names[plain] = a, a.name
 	}
@@ -80,6 +77,19 @@ func buildAssets() (served map[string]*asset, names map[string]string) {
 		add(name, body)
 	}
 	return served, names
+}
+
+// compress is what is sent to those who accept it: for the first of them, since
+// a start should not wait for it. What gains little is nil.
+func compress(body []byte) []byte {
+	var buf bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression) // the level is a valid one
+	z.Write(body)
+	z.Close()
+	if buf.Len() >= len(body)*9/10 {
+		return nil
+	}
+	return buf.Bytes()
 }
 
 func keysOf[V any](m map[string]V) func(func(string) bool) {
@@ -118,8 +128,10 @@ func serveAsset(w http.ResponseWriter, r *http.Request) error {
 	if a.gzip != nil {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-			h.Set("Content-Encoding", "gzip")
-			body = a.gzip
+			if small := a.gzip(); small != nil {
+				h.Set("Content-Encoding", "gzip")
+				body = small
+			}
 		}
 	}
 	h.Set("Content-Type", a.media)

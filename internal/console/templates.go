@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rempart/rempart/internal/capability"
@@ -23,10 +24,16 @@ type Template struct {
 	tmpl *template.Template
 }
 
+// parts are the layouts and components. They are parsed once and cloned for
+// each page: every capability has pages, and a start waits for all of them.
+var parts = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("parts").Funcs(funcs).Option("missingkey=zero").ParseFS(files, "parts/*.html")
+})
+
 // Parse reads the files that match the patterns. Each defines the block
 // "content".
 func Parse(fsys fs.FS, patterns ...string) (*Templates, error) {
-	base, err := template.New("parts").Funcs(funcs).Option("missingkey=zero").ParseFS(files, "parts/*.html")
+	base, err := parts()
 	if err != nil {
 		return nil, fmt.Errorf("console: parts: %w", err)
 	}
