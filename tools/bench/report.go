@@ -36,7 +36,7 @@ func (l limit) String() string {
 	case l.least:
 		return fmt.Sprintf("≥ %.2f×", l.value)
 	default:
-		return fmt.Sprintf("≤ %.3g", l.value)
+		return fmt.Sprintf("≤ %.0f", l.value)
 	}
 }
 
