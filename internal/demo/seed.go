@@ -12,8 +12,10 @@ import (
 	"github.com/rempart/rempart/internal/apikey"
 	"github.com/rempart/rempart/internal/app"
 	"github.com/rempart/rempart/internal/capability"
+	"github.com/rempart/rempart/internal/credential"
 	"github.com/rempart/rempart/internal/directory"
 	"github.com/rempart/rempart/internal/id"
+	"github.com/rempart/rempart/internal/keyring"
 	"github.com/rempart/rempart/internal/provider"
 	"github.com/rempart/rempart/internal/store"
 )
@@ -242,29 +244,52 @@ func (d *demo) seedCrowd(ctx context.Context, org id.Org, n int, password string
 	if err != nil {
 		return err
 	}
-	const workers = 64 // closures that wait together are committed together
-	var wg sync.WaitGroup
-	errs := make(chan error, workers)
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < n && ctx.Err() == nil; i += workers {
-				u, err := d.app.Directory.AddUser(ctx, seeder, directory.NewUser{Email: fmt.Sprintf("load-%d@acme.example", i), Verified: true, Profile: directory.Profile{Name: fmt.Sprintf("Load %d", i), Locale: "en"}})
-				if err == nil {
-					err = d.app.SetPassword(ctx, seeder, u.ID, hashed)
+	// Keys are made and acknowledged a hundred users at a time; closures that
+	// wait together are committed together.
+	const chunk, workers = 100, 50
+	for first := 0; first < n && ctx.Err() == nil; first += chunk {
+		ids := make([]id.User, min(chunk, n-first))
+		var owners []keyring.Owner
+		for i := range ids {
+			ids[i] = id.NewUser(d.app.Now())
+			owners = append(owners, keyring.Person(ids[i]), keyring.Member(org, ids[i]))
+		}
+		if err := d.app.Keys.Warm(ctx, owners); err != nil {
+			return err
+		}
+		var wg sync.WaitGroup
+		errs := make(chan error, workers)
+		for w := range workers {
+			wg.Go(func() {
+				for i := w; i < len(ids); i += workers {
+					if err := d.seedLoad(ctx, org, ids[i], first+i, hashed); err != nil {
+						errs <- err
+						return
+					}
 				}
-				if err == nil {
-					_, err = d.app.Directory.AddMember(ctx, seeder, org, u.ID, []access.Grant{{Role: access.RoleMember}})
-				}
-				if err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
+			})
+		}
+		wg.Wait()
+		close(errs)
+		if err := <-errs; err != nil {
+			return err
+		}
 	}
-	wg.Wait()
-	close(errs)
-	return <-errs
+	return ctx.Err()
+}
+
+// seedLoad adds one user of the load test.
+func (d *demo) seedLoad(ctx context.Context, org id.Org, user id.User, n int, hashed credential.Prehashed) error {
+	_, err := d.app.Directory.AddUser(ctx, seeder, directory.NewUser{ID: user, Email: fmt.Sprintf("load-%d@acme.example", n), Verified: true,
+		Profile: directory.Profile{Name: fmt.Sprintf("Load %d", n), Locale: "en"}})
+	if err != nil {
+		return err
+	}
+	if err := d.app.SetPassword(ctx, seeder, user, hashed); err != nil {
+		return err
+	}
+	_, err = d.app.Directory.AddMember(ctx, seeder, org, user, []access.Grant{{Role: access.RoleMember}})
+	return err
 }
 
 // databases makes the databases of a PostgreSQL demo at its first start.

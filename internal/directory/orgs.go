@@ -22,6 +22,7 @@ import (
 
 // NewUser is what a user is made from.
 type NewUser struct {
+	ID       id.User // zero: a new one. An import chooses, so that keys are made many at a time
 	Email    string
 	Verified bool // the address was proved: by a link, or it is a canary's
 	Profile  Profile

@@ -17,7 +17,10 @@ import (
 // AddUser makes a user who belongs to no organization yet. The error is
 // ErrEmail, ErrEmailTaken or ErrName.
 func (s *Service) AddUser(ctx context.Context, who caller.Caller, n NewUser) (User, error) {
-	user := id.NewUser(s.Now())
+	user := n.ID
+	if user.IsZero() {
+		user = id.NewUser(s.Now())
+	}
 	pen, err := s.Audit.Pen(ctx, who, id.Org{}, user)
 	if err != nil {
 		return User{}, err
