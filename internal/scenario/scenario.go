@@ -91,7 +91,27 @@ func New(t testing.TB) *World {
 // Live opens a world whose clock runs: for controls, which wait as anyone must.
 func Live(t testing.TB) *World {
 	t.Helper()
-	return open(t, t.TempDir(), storetest.Default(t), clock.System)
+	w := open(t, t.TempDir(), storetest.Default(t), clock.System)
+	// Controls wait for the sequencer, which is a job on PostgreSQL.
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if _, err := w.App.Audit.Sequence(ctx); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return w
 }
 
 // Open opens a world on the data folder and databases given, and seeds it.
