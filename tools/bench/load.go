@@ -175,13 +175,6 @@ func (s series) good() (n int) {
 	return n
 }
 
-func (s series) hung() (n int) {
-	for _, x := range s {
-		n += x.hung
-	}
-	return n
-}
-
 // bad lists what went wrong, in a stable order.
 func (s series) bad() (out []string) {
 	sum := map[string]int{}
