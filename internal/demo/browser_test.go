@@ -299,3 +299,22 @@ func TestASeededPlaceKeepsEverythingButItsAddresses(t *testing.T) {
 		t.Errorf("another --users: %v", err)
 	}
 }
+
+// The flag was once remembered and put to no use.
+func TestTheProfileOfTheFlagIsInUse(t *testing.T) {
+	c := run(t, demo.Options{Profile: "dastra"})
+	req, err := http.NewRequest("GET", c.APIURL+"/installation/log?kind=register.profile.changed", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Staff.APIKey)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || !bytes.Contains(b, []byte("dastra")) {
+		t.Fatalf("%d %s %v", res.StatusCode, b, err)
+	}
+}

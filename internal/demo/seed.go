@@ -75,6 +75,11 @@ func (d *demo) seed(ctx context.Context) error {
 	if err := d.seedClients(ctx); err != nil {
 		return fmt.Errorf("seed clients: %w", err)
 	}
+	if d.o.Profile != "" {
+		if err := d.app.Register.UseProfile(ctx, seeder, d.o.Profile); err != nil {
+			return fmt.Errorf("seed profile %s: %w", d.o.Profile, err)
+		}
+	}
 	if d.o.Users > 0 {
 		c.LoadPassword = app.NewPassword()
 		org, err := id.ParseOrg(c.Organizations[0].ID)
